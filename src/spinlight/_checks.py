@@ -1,0 +1,83 @@
+"""The checks that public functions share: each returns the value it was given, or raises a named error."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from types import ModuleType
+
+import torch
+from torch import Tensor
+
+from spinlight._errors import InvalidSettingError, InvalidStateError, MissingExtraError
+
+
+def positive_integer(name: str, value: object) -> int:
+    """Return `value` if it is an integer of at least one."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InvalidSettingError(f"{name} must be an integer of at least 1, got {value!r}")
+    return value
+
+
+def nonnegative_integer(name: str, value: object) -> int:
+    """Return `value` if it is an integer of at least zero."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise InvalidSettingError(f"{name} must be an integer of at least 0, got {value!r}")
+    return value
+
+
+def finite_number(name: str, value: object) -> float:
+    """Return `value` as a float if it is a finite number."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise InvalidSettingError(f"{name} must be a finite number, got {value!r}")
+    return float(value)
+
+
+def nonnegative_number(name: str, value: object) -> float:
+    """Return `value` as a float if it is a finite number of at least zero."""
+    number = finite_number(name, value)
+    if number < 0:
+        raise InvalidSettingError(f"{name} must not be negative, got {value!r}")
+    return number
+
+
+def positive_number(name: str, value: object) -> float:
+    """Return `value` as a float if it is a finite number above zero."""
+    number = finite_number(name, value)
+    if number <= 0:
+        raise InvalidSettingError(f"{name} must be above 0, got {value!r}")
+    return number
+
+
+def spins_of(value: object, sites: int) -> Tensor:
+    """Return `value` as a tensor if its last axis has `sites` entries, all of them -1 or +1."""
+    spins = torch.as_tensor(value)
+    if spins.ndim == 0 or spins.shape[-1] != sites:
+        raise InvalidStateError(
+            f"spins need {sites} entries on their last axis, one per site; got shape {tuple(spins.shape)}"
+        )
+    if not bool(((spins == 1) | (spins == -1)).all()):
+        raise InvalidStateError("spins must be -1 or +1; for bits in {0, 1} use spinlight.ising.spins_from_bits")
+    return spins
+
+
+def bits_of(value: object, units: int) -> Tensor:
+    """Return `value` as a tensor if its last axis has `units` entries, all of them 0 or 1."""
+    bits = torch.as_tensor(value)
+    if bits.ndim == 0 or bits.shape[-1] != units:
+        raise InvalidStateError(
+            f"bits need {units} entries on their last axis, one per unit; got shape {tuple(bits.shape)}"
+        )
+    if not bool(((bits == 0) | (bits == 1)).all()):
+        raise InvalidStateError("bits must be 0 or 1; for spins in {-1, +1} use spinlight.ising.bits_from_spins")
+    return bits
+
+
+def require_extra(module: str, extra: str) -> ModuleType:
+    """Import and return an optional dependency, or say which extra of spinlight installs it."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{module} is needed here and could not be imported ({error}); install it by: pip install 'spinlight[{extra}]'"
+        ) from error

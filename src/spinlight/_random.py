@@ -1,0 +1,38 @@
+"""Seeds: one 63-bit integer names every random stream of a call."""
+
+from __future__ import annotations
+
+import secrets
+
+import torch
+
+from spinlight._errors import InvalidSettingError
+
+Seed = int | torch.Generator | None
+"""What every random function accepts: an integer in [0, 2^63), a generator to draw one from, or None for fresh entropy."""
+
+
+def resolve_seed(seed: Seed) -> int:
+    """Return the integer that names the random streams of one call.
+
+    None asks the operating system, never torch's or NumPy's global state: a forked worker cannot repeat its parent.
+
+    Raises:
+        InvalidSettingError: `seed` is neither None, a generator, nor an integer in [0, 2^63).
+    """
+    if seed is None:
+        return secrets.randbits(63)
+    if isinstance(seed, torch.Generator):
+        return int(torch.randint(0, 2**63 - 1, (), generator=seed, device=seed.device, dtype=torch.int64))
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+        raise InvalidSettingError(f"seed must be None, a torch.Generator or an integer in [0, 2**63), got {seed!r}")
+    return seed
+
+
+def derive_seed(seed: int, stream: int) -> int:
+    """Return the seed of an independent stream, by one SplitMix64 step (Steele, Lea & Flood 2014)."""
+    mask = (1 << 64) - 1
+    word = (seed + (stream + 1) * 0x9E3779B97F4A7C15) & mask
+    word = ((word ^ (word >> 30)) * 0xBF58476D1CE4E5B9) & mask
+    word = ((word ^ (word >> 27)) * 0x94D049BB133111EB) & mask
+    return (word ^ (word >> 31)) >> 1

@@ -1,0 +1,58 @@
+"""Bits in {0, 1} and spins in {-1, +1}: x = (1 + s) / 2."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from spinlight._checks import bits_of, spins_of
+from spinlight.ising.problem import Ising
+
+
+def bits_from_spins(spins: Tensor) -> Tensor:
+    """Return (1 + s) / 2 as int8."""
+    return (spins_of(spins, spins.shape[-1]).to(torch.int8) + 1) // 2
+
+
+def spins_from_bits(bits: Tensor) -> Tensor:
+    """Return 2 x - 1 as int8."""
+    return 2 * bits_of(bits, bits.shape[-1]).to(torch.int8) - 1
+
+
+def ising_from_bits(biases: Tensor, weights: Tensor, offset: Tensor | float = 0.0) -> Ising:
+    """Return the Ising problem of E(x) = - b.x - sum_{i<j} W_ij x_i x_j + offset over bits.
+
+    J_ij = W_ij / 4,  h_i = b_i / 2 + sum_j W_ij / 4,  offset' = offset - sum_i b_i / 2 - sum_{i<j} W_ij / 4
+
+    Args:
+        biases: b, shape (units,) or (batch, units).
+        weights: W, symmetric with a zero diagonal, shape (units, units), dense or torch sparse COO.
+        offset: scalar, or shape (batch,) beside batched biases.
+
+    Returns:
+        A problem with `energy(2 x - 1)` equal to E(x) for every x.
+
+    Raises:
+        InvalidProblemError: as `Ising`.
+    """
+    symmetric = Ising(biases, weights, offset)
+    row_sums = symmetric.couplings.sum(1)
+    row_sums = row_sums.to_dense() if row_sums.is_sparse else row_sums
+    fields = symmetric.fields / 2 + row_sums / 4
+    constant = symmetric.offset - symmetric.fields.sum(-1) / 2 - row_sums.sum() / 8
+    return Ising(fields, symmetric.couplings / 4, constant)
+
+
+def bits_from_ising(problem: Ising) -> tuple[Tensor, Tensor, Tensor]:
+    """Return biases b, weights W and offset of the same energy over bits; the inverse of `ising_from_bits`.
+
+    W_ij = 4 J_ij,  b_i = 2 h_i - 2 sum_j J_ij,  offset' = offset + sum_i h_i - sum_{i<j} J_ij
+
+    Returns:
+        b, shape (units,) or (batch, units); W, shape (units, units), sparse where the problem is; offset, shape () or
+        (batch,); all float64.
+    """
+    row_sums = problem.couplings.sum(1)
+    row_sums = row_sums.to_dense() if row_sums.is_sparse else row_sums
+    biases = 2 * problem.fields - 2 * row_sums
+    return biases, 4 * problem.couplings, problem.offset + problem.fields.sum(-1) - row_sums.sum() / 2

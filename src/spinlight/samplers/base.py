@@ -1,0 +1,153 @@
+"""What a sampler is: `draw` for every one, `init` and `step` besides for Markov chains."""
+
+from __future__ import annotations
+
+import json
+import os
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import spinlight
+from spinlight._checks import positive_integer, spins_of
+from spinlight._errors import FileFormatError, InvalidStateError
+from spinlight._files import atomic_file
+from spinlight._random import Seed, derive_seed, resolve_seed
+from spinlight.ising import DrawInfo, Draws, Ising, Law
+
+
+class Sampler(ABC):
+    """Draws states of Ising problems.
+
+    A sampler is a frozen dataclass of its settings: it holds no problem, no state and no random generator, so that it can
+    be copied, pickled and shared between threads.
+    """
+
+    law: ClassVar[Law]
+    """How the draws relate to the Boltzmann distribution."""
+
+    @abstractmethod
+    def draw(self, problem: Ising, count: int, *, seed: Seed = None, initial: Tensor | None = None) -> Draws:
+        """Return `count` states of each problem.
+
+        Args:
+            problem: one problem, or a batch that shares its couplings.
+            count: states per problem, at least 1.
+            seed: integer in [0, 2^63), generator, or None for fresh entropy; it is recorded in the draws.
+            initial: states to start from, -1/+1, shape (count, sites) or (batch, count, sites).
+
+        Returns:
+            Draws with spins of shape (count, sites), or (batch, count, sites) for a batch.
+
+        Raises:
+            InvalidStateError: initial states of the wrong shape or other than -1/+1.
+            InvalidSettingError: a count or seed outside its domain.
+        """
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings as plain JSON values."""
+        return _plain(self)
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value if isinstance(value, int | float | str | bool | None) else repr(value)
+
+
+@dataclass(frozen=True, eq=False)
+class ChainState:
+    """The whole state of a set of Markov chains: with the same problem and sampler it goes on exactly as it would have.
+
+    Args:
+        spins: -1/+1, int8, shape (chains, sites) or (batch, chains, sites).
+        seed: names the random streams.
+        sweeps: sweeps done so far; the next ones use streams that no earlier ones used.
+    """
+
+    spins: Tensor
+    seed: int
+    sweeps: int = 0
+
+    @property
+    def bits(self) -> Tensor:
+        """The states as bits (1 + s) / 2, int8."""
+        return (self.spins + 1) // 2
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write an npz file, atomically and without pickle."""
+        about = json.dumps({name: getattr(self, name) for name in ("seed", "sweeps")})
+        with atomic_file(path) as file:
+            np.savez_compressed(file, spins=self.spins.cpu().numpy(), about=np.array(about))
+
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> ChainState:
+        """Read a state written by `save`.
+
+        Raises:
+            FileFormatError: the file holds no chain state.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return ChainState(torch.from_numpy(file["spins"]), **json.loads(str(file["about"])))
+        except (ValueError, KeyError, TypeError, EOFError) as error:
+            raise FileFormatError(
+                f"{os.fspath(path)} holds no chain state that ChainState.save wrote: {error}"
+            ) from error
+
+
+class MarkovChain(Sampler):
+    """A sampler that walks: persistent chains, tempering and diagnostics are built on `init` and `step`."""
+
+    def init(self, problem: Ising, chains: int, *, seed: Seed = None, initial: Tensor | None = None) -> ChainState:
+        """Return chains at `initial`, or at uniformly random states."""
+        chains = positive_integer("chains", chains)
+        resolved = resolve_seed(seed)
+        return ChainState(initial_spins(problem, chains, resolved, initial), resolved)
+
+    @abstractmethod
+    def step(self, problem: Ising, state: ChainState, sweeps: int) -> ChainState:
+        """Return the chains after `sweeps` more sweeps; `state` itself is left as it is."""
+
+
+def initial_spins(problem: Ising, count: int, seed: int, initial: Tensor | None) -> Tensor:
+    """Return int8 starting states of shape (count, sites) or (batch, count, sites): a copy of `initial`, or random ones."""
+    shape = (count, problem.sites) if problem.batch is None else (problem.batch, count, problem.sites)
+    if initial is None:
+        generator = torch.Generator().manual_seed(derive_seed(seed, 0))
+        return (2 * torch.randint(0, 2, shape, generator=generator, dtype=torch.int8) - 1).to(problem.device)
+    spins = spins_of(initial, problem.sites)
+    if spins.shape != shape:
+        raise InvalidStateError(f"initial states must have shape {shape}, got {tuple(spins.shape)}")
+    return spins.to(problem.device, torch.int8, copy=True)
+
+
+def draws_of(
+    sampler: Sampler,
+    problem: Ising,
+    spins: Tensor,
+    *,
+    beta: float | None,
+    seed: int,
+    sweeps: int | None,
+    seconds: float,
+) -> Draws:
+    """Return `spins` as draws, their energies recomputed in float64 and their origin recorded."""
+    info = DrawInfo(
+        sampler=type(sampler).__name__,
+        law=sampler.law,
+        beta=beta,
+        seed=seed,
+        sweeps=sweeps,
+        seconds=seconds,
+        device=str(problem.device),
+        version=spinlight.__version__,
+        settings=sampler.settings(),
+    )
+    return Draws(spins, problem.energy(spins), info)
