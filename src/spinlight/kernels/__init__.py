@@ -1,0 +1,1 @@
+"""The hot loops: plain arrays in and out."""

@@ -1,0 +1,414 @@
+"""Markov chains on the CPU: sixteen chains advance together, one per lane of a vector register.
+
+Arrays are site-major within a group of sixteen chains, flat float32: entry `16 * site + lane`. Randomness is counter-based:
+the words that decide a visit are Threefry-4x32-13 of (seed, chain) and (site, sweep): no stream depends on the number of
+threads, and none is used twice when a run is cut into several calls.
+
+Dense problems keep the local fields f = h + J s and postpone their updates: a flip is a row of J and a vector of spin
+changes; while fewer than eight are pending, a visit adds them to its own field, and the eighth brings one rank-8 update of
+every field. The order of visits and every decision are those of a plain sequential scan (Hirsch & Fye's delayed updates,
+applied to spins). Sparse problems recompute each field from the neighbours.
+
+Every function checks `control[0]` at least once a sweep and returns early when it is not zero; `control[1 + worker]` counts
+sweeps done.
+
+References:
+    Salmon, Moraes, Dror & Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011 (Threefry; 13 rounds pass BigCrush).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from spinlight.kernels.lanes import (
+    any_lane,
+    as_float,
+    as_word,
+    fma,
+    less,
+    load,
+    maximum,
+    minimum,
+    rotate,
+    round_,
+    select,
+    signed_to_float,
+    splat,
+    store,
+    to_float,
+    to_word,
+)
+
+f32 = np.float32
+u32 = np.uint32
+
+PENDING = 8
+"""Flips collected before the local fields of a dense problem are brought up to date."""
+
+REFRESH = 128
+"""Sweeps between recomputations of the local fields from the spins: keeps float32 rounding from adding up."""
+
+METROPOLIS, HEAT_BATH = 0, 1
+
+LAZY = 7 / 8
+"""Metropolis accepts with LAZY * min(1, exp(-beta dE)): a sequential scan that always accepts a free move would repeat
+itself for ever (a free spin would alternate, sweep after sweep). Detailed balance holds for any constant."""
+
+
+@njit(nogil=True, inline="always")
+def threefry(seed_low, seed_high, chains, site, sweep_low, sweep_high):
+    """Return four vectors of random words for sixteen chains: Threefry-4x32 with 13 rounds."""
+    k0, k1, k2, k3 = splat(seed_low), splat(seed_high), chains, splat(u32(0))
+    k4 = k0 ^ k1 ^ k2 ^ k3 ^ splat(u32(0x1BD11BDA))
+    x0, x1, x2, x3 = splat(site) + k0, splat(sweep_low) + k1, splat(sweep_high) + k2, k3
+    x0, x1, x2, x3 = _four_rounds(x0, x1, x2, x3, 10, 26, 11, 21, 13, 27, 23, 5)
+    x0, x1, x2, x3 = x0 + k1, x1 + k2, x2 + k3, x3 + k4 + splat(u32(1))
+    x0, x1, x2, x3 = _four_rounds(x0, x1, x2, x3, 6, 20, 17, 11, 25, 10, 18, 20)
+    x0, x1, x2, x3 = x0 + k2, x1 + k3, x2 + k4, x3 + k0 + splat(u32(2))
+    x0, x1, x2, x3 = _four_rounds(x0, x1, x2, x3, 10, 26, 11, 21, 13, 27, 23, 5)
+    x0, x1, x2, x3 = x0 + k3, x1 + k4, x2 + k0, x3 + k1 + splat(u32(3))
+    x0 = x0 + x1
+    x2 = x2 + x3
+    return x0, rotate(x1, 6) ^ x0, x2, rotate(x3, 20) ^ x2
+
+
+@njit(nogil=True, inline="always")
+def _four_rounds(x0, x1, x2, x3, a, b, c, d, e, f, g, h):
+    x0, x2 = x0 + x1, x2 + x3
+    x1, x3 = rotate(x1, a) ^ x0, rotate(x3, b) ^ x2
+    x0, x2 = x0 + x3, x2 + x1
+    x3, x1 = rotate(x3, c) ^ x0, rotate(x1, d) ^ x2
+    x0, x2 = x0 + x1, x2 + x3
+    x1, x3 = rotate(x1, e) ^ x0, rotate(x3, f) ^ x2
+    x0, x2 = x0 + x3, x2 + x1
+    x3, x1 = rotate(x3, g) ^ x0, rotate(x1, h) ^ x2
+    return x0, x1, x2, x3
+
+
+@njit(nogil=True, inline="always")
+def log(x):
+    """Return the natural logarithm of positive normal numbers, to 2e-7 of its size near 1 (minimax, degree 8)."""
+    bits = as_word(x) + splat(u32(0x3F800000 - 0x3F3504F3))
+    exponent = signed_to_float(bits >> 23) - splat(f32(127.0))
+    m = as_float((bits & splat(u32(0x7FFFFF))) + splat(u32(0x3F3504F3))) - splat(f32(1.0))
+    p = fma(m, splat(f32(-0.103787066)), splat(f32(0.163381421)))
+    p = fma(m, p, splat(f32(-0.172124276)))
+    p = fma(m, p, splat(f32(0.19884236)))
+    p = fma(m, p, splat(f32(-0.249715602)))
+    p = fma(m, p, splat(f32(0.333356079)))
+    p = fma(m, p, splat(f32(-0.500003443)))
+    p = fma(m, p, splat(f32(0.999999918)))
+    return fma(exponent, splat(f32(0.693147181)), m * p)
+
+
+@njit(nogil=True, inline="always")
+def exp(x):
+    """Return e to the power x, to 1e-7 of its size; saturates at 2^-126 and 2^126 (minimax, degree 5)."""
+    y = minimum(maximum(x * splat(f32(1.44269504)), splat(f32(-126.0))), splat(f32(126.0)))
+    whole = round_(y)
+    r = y - whole
+    p = fma(r, splat(f32(0.00134100049)), splat(f32(0.00967603636)))
+    p = fma(r, p, splat(f32(0.055502973)))
+    p = fma(r, p, splat(f32(0.240221074)))
+    p = fma(r, p, splat(f32(0.693147225)))
+    p = fma(r, p, splat(f32(1.00000008)))
+    return as_float(as_word(p) + (to_word(whole) << 23))
+
+
+@njit(nogil=True, inline="always")
+def logistic_noise(words):
+    """Return log(u / (1 - u)) for u = (word + 1/2) / 2^32, exactly antisymmetric about u = 1/2."""
+    half = splat(f32(0.5))
+    return log((to_float(words) + half) / (to_float(words ^ splat(u32(0xFFFFFFFF))) + half))
+
+
+@njit(nogil=True, inline="always")
+def exponential_noise(words):
+    """Return -log(u) for u = (word + 1/2) / 2^32."""
+    return splat(f32(22.1807098)) - log(to_float(words) + splat(f32(0.5)))
+
+
+@njit(nogil=True, fastmath={"contract"})
+def rank_update(fields, couplings, sites, rows, changes, count):
+    """Add J[:, row] * change to the local fields for eight pending flips; those from `count` on are zero."""
+    for p in range(count, PENDING):
+        rows[p] = rows[0]
+        store(changes, 16 * p, splat(f32(0.0)))
+    d0, d1, d2, d3 = load(changes, 0), load(changes, 16), load(changes, 32), load(changes, 48)
+    d4, d5, d6, d7 = load(changes, 64), load(changes, 80), load(changes, 96), load(changes, 112)
+    r0, r1, r2, r3 = couplings[rows[0]], couplings[rows[1]], couplings[rows[2]], couplings[rows[3]]
+    r4, r5, r6, r7 = couplings[rows[4]], couplings[rows[5]], couplings[rows[6]], couplings[rows[7]]
+    for j in range(sites):
+        f = load(fields, 16 * j)
+        f = fma(splat(r0[j]), d0, f)
+        f = fma(splat(r1[j]), d1, f)
+        f = fma(splat(r2[j]), d2, f)
+        f = fma(splat(r3[j]), d3, f)
+        f = fma(splat(r4[j]), d4, f)
+        f = fma(splat(r5[j]), d5, f)
+        f = fma(splat(r6[j]), d6, f)
+        f = fma(splat(r7[j]), d7, f)
+        store(fields, 16 * j, f)
+
+
+@njit(nogil=True)
+def local_fields(fields, couplings, external, spins, rows, changes):
+    """Set the local fields to h + J s."""
+    sites = couplings.shape[0]
+    for j in range(sites):
+        store(fields, 16 * j, load(external, 16 * j))
+    for first in range(0, sites, PENDING):
+        count = min(PENDING, sites - first)
+        for p in range(count):
+            rows[p] = first + p
+            store(changes, 16 * p, load(spins, 16 * (first + p)))
+        rank_update(fields, couplings, sites, rows, changes, count)
+
+
+@njit(nogil=True, fastmath={"contract"})
+def dense_sweep(rule, fields, couplings, spins, base, keep, beta, seed, chains, sweep, rows, changes, words, pending):
+    """Visit every site once, in order, at p(s) ~ exp(-beta E(s) + keep sum_i base_i s_i); return the number of pending flips."""
+    sites = couplings.shape[0]
+    scale = splat(f32(0.5 / beta))
+    inverse = f32(-keep / beta)
+    one, minus_two = splat(f32(1.0)), splat(f32(-2.0))
+    lanes = load(chains, 0)
+    for first in range(0, sites, 4):
+        w0, w1, w2, w3 = threefry(seed[0], seed[1], lanes, u32(first // 4), sweep[0], sweep[1])
+        store(words, 0, w0)
+        store(words, 16, w1)
+        store(words, 32, w2)
+        store(words, 48, w3)
+        for i in range(first, min(first + 4, sites)):
+            word = load(words, 16 * (i - first))
+            f = load(fields, 16 * i)
+            for p in range(pending):
+                f = fma(splat(couplings[rows[p], i]), load(changes, 16 * p), f)
+            s = load(spins, 16 * i)
+            if rule == METROPOLIS:
+                wait = exponential_noise(word) + splat(f32(np.log(LAZY)))
+                accept = less(f * s, wait * scale)
+                accept_lazily = select(
+                    less(wait, splat(f32(0.0))), splat(f32(0.0)), select(accept, one, splat(f32(0.0)))
+                )
+                change = accept_lazily * minus_two * s
+            else:
+                threshold = fma(logistic_noise(word), scale, splat(inverse * base[i]))
+                change = select(less(threshold, f), one, splat(f32(-1.0))) - s
+            if any_lane(less(splat(f32(0.0)), change * change)):
+                store(spins, 16 * i, s + change)
+                rows[pending] = i
+                store(changes, 16 * pending, change)
+                pending += 1
+                if pending == PENDING:
+                    rank_update(fields, couplings, sites, rows, changes, pending)
+                    pending = 0
+    return pending
+
+
+@njit(nogil=True)
+def split_counter(number, words):
+    """Write a 64-bit sweep number as two 32-bit words."""
+    counter = np.uint64(number)
+    words[0] = u32(counter & np.uint64(0xFFFFFFFF))
+    words[1] = u32(counter >> np.uint64(32))
+
+
+@njit(nogil=True, cache=True)
+def dense_chains(rule, couplings, external, spins, betas, seed, chains, first_sweep, control, worker):
+    """Sweep one group of sixteen chains once per entry of `betas`.
+
+    Args:
+        rule: METROPOLIS or HEAT_BATH.
+        couplings: J, (sites, sites) float32, symmetric with a zero diagonal.
+        external: h per lane, (16 * sites,) float32.
+        spins: -1/+1 per lane, (16 * sites,) float32, changed in place.
+        betas: inverse temperature of each sweep, (sweeps,) float64, above 0.
+        seed: two words, (2,) uint32.
+        chains: number of the chain in each lane, (16,) uint32.
+        first_sweep: number of the first sweep.
+        control: [stop, sweeps done by worker 0, 1, ...], int64.
+        worker: which of them this is.
+    """
+    sites = couplings.shape[0]
+    fields, rows, changes = (
+        np.empty(16 * sites, np.float32),
+        np.zeros(PENDING, np.uintp),
+        np.empty(16 * PENDING, np.float32),
+    )
+    words, sweep, base = np.empty(64, np.uint32), np.empty(2, np.uint32), np.zeros(sites, np.float32)
+    pending = 0
+    for k in range(betas.shape[0]):
+        if control[0] != 0:
+            return
+        if k % REFRESH == 0:
+            local_fields(fields, couplings, external, spins, rows, changes)
+            pending = 0
+        split_counter(first_sweep + k, sweep)
+        pending = dense_sweep(
+            rule, fields, couplings, spins, base, f32(0.0), betas[k], seed, chains, sweep, rows, changes, words, pending
+        )
+        control[1 + worker] += 1
+
+
+@njit(nogil=True, cache=True)
+def dense_annealed(couplings, external, spins, base, path, seed, chains, log_weights, control, worker):
+    """Walk one group of sixteen chains along p_b(s) ~ exp((1 - b) sum_i base_i s_i - b E(s)) and add up log weights.
+
+    At every step from path[k] to path[k + 1] the weight takes (path[k + 1] - path[k]) (E_base(s) - E(s)) before a heat-bath
+    sweep at path[k + 1]; the last sweep is left out, since it changes no weight.
+
+    Args:
+        couplings, external, spins, seed, chains, control, worker: as `dense_chains`.
+        base: fields of the independent distribution at b = 0, (sites,) float32.
+        path: values of b, (steps + 1,) float64.
+        log_weights: (16,) float64, added to.
+    """
+    sites = couplings.shape[0]
+    fields, rows, changes = (
+        np.empty(16 * sites, np.float32),
+        np.zeros(PENDING, np.uintp),
+        np.empty(16 * PENDING, np.float32),
+    )
+    words, sweep, scratch = np.empty(64, np.uint32), np.empty(2, np.uint32), np.empty(16, np.float32)
+    for k in range(path.shape[0] - 1):
+        if control[0] != 0:
+            return
+        if k % REFRESH == 0:
+            local_fields(fields, couplings, external, spins, rows, changes)
+        store(scratch, 0, energy_gap(fields, external, spins, base))
+        for lane in range(16):
+            log_weights[lane] += (path[k + 1] - path[k]) * np.float64(scratch[lane])
+        control[1 + worker] += 1
+        if k + 2 == path.shape[0] or path[k + 1] <= 0.0:
+            continue
+        split_counter(k, sweep)
+        keep = f32(1.0 - path[k + 1])
+        pending = dense_sweep(
+            HEAT_BATH, fields, couplings, spins, base, keep, path[k + 1], seed, chains, sweep, rows, changes, words, 0
+        )
+        if pending:
+            rank_update(fields, couplings, sites, rows, changes, pending)
+
+
+@njit(nogil=True, fastmath={"contract"})
+def energy_gap(fields, external, spins, base):
+    """Return E_base(s) - E(s) = sum_i s_i ((f_i + h_i) / 2 - base_i) in every lane."""
+    total, half = splat(f32(0.0)), splat(f32(0.5))
+    for i in range(base.shape[0]):
+        mean = fma(load(fields, 16 * i) + load(external, 16 * i), half, splat(f32(0.0) - base[i]))
+        total = fma(load(spins, 16 * i), mean, total)
+    return total
+
+
+@njit(nogil=True, inline="always")
+def field_at(i, starts, neighbours, weights, external, spins):
+    """Return h_i + sum_j J_ij s_j in every lane."""
+    f = load(external, 16 * i)
+    for e in range(starts[i], starts[i + 1]):
+        f = fma(splat(weights[e]), load(spins, 16 * neighbours[e]), f)
+    return f
+
+
+@njit(nogil=True, fastmath={"contract"})
+def sparse_sweep(
+    rule, order, starts, neighbours, weights, external, spins, base, keep, beta, seed, chains, sweep, words
+):
+    """Visit every site once, in `order`, at p(s) ~ exp(-beta E(s) + keep sum_i base_i s_i)."""
+    sites = order.shape[0]
+    double = splat(f32(-2.0 * beta))
+    unit, half, one = splat(f32(2.0**-32)), splat(f32(0.5)), splat(f32(1.0))
+    lazy = splat(f32(2.0**-32 / LAZY))
+    lanes = load(chains, 0)
+    for first in range(0, sites, 4):
+        w0, w1, w2, w3 = threefry(seed[0], seed[1], lanes, u32(first // 4), sweep[0], sweep[1])
+        store(words, 0, w0)
+        store(words, 16, w1)
+        store(words, 32, w2)
+        store(words, 48, w3)
+        for v in range(first, min(first + 4, sites)):
+            i = order[v]
+            f = field_at(i, starts, neighbours, weights, external, spins)
+            number = to_float(load(words, 16 * (v - first))) + half
+            if rule == METROPOLIS:
+                s = load(spins, 16 * i)
+                accept = less(number * lazy, minimum(exp(f * s * double), one))
+                store(spins, 16 * i, select(accept, splat(f32(0.0)) - s, s))
+            else:
+                x = fma(f, double, splat(f32(-2.0) * keep * base[i]))
+                up = less(fma(number * unit, exp(x), number * unit), one)
+                store(spins, 16 * i, select(up, one, splat(f32(-1.0))))
+
+
+@njit(nogil=True, cache=True)
+def sparse_chains(
+    rule, order, starts, neighbours, weights, external, spins, betas, seed, chains, first_sweep, control, worker
+):
+    """Sweep one group of sixteen chains once per entry of `betas`.
+
+    Args:
+        order: sites in the order of visits, (sites,) uint64.
+        starts, neighbours, weights: the couplings in compressed rows: uint64 (sites + 1,), uint64 and float32 (2 * edges,).
+        rule, external, spins, betas, seed, chains, first_sweep, control, worker: as `dense_chains`.
+    """
+    words, sweep, base = np.empty(64, np.uint32), np.empty(2, np.uint32), np.zeros(order.shape[0], np.float32)
+    for k in range(betas.shape[0]):
+        if control[0] != 0:
+            return
+        split_counter(first_sweep + k, sweep)
+        sparse_sweep(
+            rule,
+            order,
+            starts,
+            neighbours,
+            weights,
+            external,
+            spins,
+            base,
+            f32(0.0),
+            betas[k],
+            seed,
+            chains,
+            sweep,
+            words,
+        )
+        control[1 + worker] += 1
+
+
+@njit(nogil=True, cache=True)
+def sparse_annealed(
+    order, starts, neighbours, weights, external, spins, base, path, seed, chains, log_weights, control, worker
+):
+    """Walk one group of sixteen chains as `dense_annealed` does, on compressed rows."""
+    fields, words = np.empty(16 * order.shape[0], np.float32), np.empty(64, np.uint32)
+    sweep, scratch = np.empty(2, np.uint32), np.empty(16, np.float32)
+    for k in range(path.shape[0] - 1):
+        if control[0] != 0:
+            return
+        for i in range(order.shape[0]):
+            store(fields, 16 * i, field_at(i, starts, neighbours, weights, external, spins))
+        store(scratch, 0, energy_gap(fields, external, spins, base))
+        for lane in range(16):
+            log_weights[lane] += (path[k + 1] - path[k]) * np.float64(scratch[lane])
+        control[1 + worker] += 1
+        if k + 2 == path.shape[0] or path[k + 1] <= 0.0:
+            continue
+        split_counter(k, sweep)
+        keep = f32(1.0 - path[k + 1])
+        sparse_sweep(
+            HEAT_BATH,
+            order,
+            starts,
+            neighbours,
+            weights,
+            external,
+            spins,
+            base,
+            keep,
+            path[k + 1],
+            seed,
+            chains,
+            sweep,
+            words,
+        )

@@ -1,0 +1,94 @@
+"""The same chains as the kernels, in plain NumPy: slow, short, and what every kernel is tested against.
+
+Random words, order of visits and rules are those of `kernels.cpu`; arithmetic is float64, so that spins agree wherever a
+decision does not hang on the last digits.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Words = NDArray[np.uint32]
+
+_ROTATIONS = ((10, 26), (11, 21), (13, 27), (23, 5), (6, 20), (17, 11), (25, 10), (18, 20))
+_LAZY = 7 / 8
+
+
+def threefry(key: Words, counter: Words, rounds: int = 13) -> Words:
+    """Return Threefry-4x32 of counters under keys (Salmon et al. 2011).
+
+    Args:
+        key: (..., 4) uint32.
+        counter: (..., 4) uint32.
+        rounds: 13 in this library.
+
+    Returns:
+        Random words, (..., 4) uint32.
+    """
+    words = [key[..., i] for i in range(4)]
+    words.append(words[0] ^ words[1] ^ words[2] ^ words[3] ^ np.uint32(0x1BD11BDA))
+    x = [counter[..., i] + words[i] for i in range(4)]
+    for turn in range(rounds):
+        first, second = (1, 3) if turn % 2 == 0 else (3, 1)
+        left, right = _ROTATIONS[turn % 8]
+        x[0], x[2] = x[0] + x[first], x[2] + x[second]
+        x[first], x[second] = _rotated(x[first], left) ^ x[0], _rotated(x[second], right) ^ x[2]
+        if turn % 4 == 3:
+            injection = turn // 4 + 1
+            x = [x[i] + words[(injection + i) % 5] for i in range(4)]
+            x[3] = x[3] + np.uint32(injection)
+    return np.stack(np.broadcast_arrays(*x), -1)
+
+
+def _rotated(words: Words, bits: int) -> Words:
+    return (words << np.uint32(bits)) | (words >> np.uint32(32 - bits))
+
+
+def visit_words(seed: int, chains: int, sites: int, sweep: int) -> Words:
+    """Return the random word of every visit of one sweep, (chains, sites)."""
+    key = np.zeros((chains, 1, 4), np.uint32)
+    key[..., 0], key[..., 1] = seed & 0xFFFFFFFF, seed >> 32
+    key[:, 0, 2] = np.arange(chains)
+    blocks = -(-sites // 4)
+    counter = np.zeros((1, blocks, 4), np.uint32)
+    counter[0, :, 0] = np.arange(blocks)
+    counter[..., 1], counter[..., 2] = sweep & 0xFFFFFFFF, sweep >> 32
+    return threefry(key, counter).reshape(chains, -1)[:, :sites]
+
+
+def sweep_chains(
+    couplings: NDArray[np.float64],
+    fields: NDArray[np.float64],
+    spins: NDArray[np.int8],
+    betas: NDArray[np.float64],
+    *,
+    heat_bath: bool,
+    seed: int,
+    order: NDArray[np.int64] | None = None,
+    first_sweep: int = 0,
+) -> NDArray[np.int8]:
+    """Return the chains after one sequential sweep per entry of `betas`.
+
+    Args:
+        couplings: J, (sites, sites).
+        fields: h, (sites,) or (chains, sites).
+        spins: -1/+1, (chains, sites).
+        betas: inverse temperature of each sweep.
+        heat_bath: the heat-bath rule, or else lazy Metropolis.
+        seed, first_sweep: as `kernels.run.sweep_chains`.
+        order: sites in the order of visits.
+    """
+    chains, sites = spins.shape
+    s = spins.astype(np.float64)
+    order = np.arange(sites) if order is None else order
+    for k, beta in enumerate(betas):
+        u = (visit_words(seed, chains, sites, first_sweep + k) + 0.5) / 2.0**32
+        for visit, i in enumerate(order):
+            gap = 2 * beta * (np.broadcast_to(fields, s.shape)[:, i] + s @ couplings[i])
+            if heat_bath:
+                s[:, i] = np.where(np.log(u[:, visit] / (1 - u[:, visit])) < gap, 1, -1)
+            else:
+                accept = u[:, visit] < _LAZY * np.minimum(1, np.exp(-np.maximum(gap * s[:, i], 0)))
+                s[:, i] = np.where(accept, -s[:, i], s[:, i])
+    return s.astype(np.int8)

@@ -1,0 +1,250 @@
+"""From plain arrays to plain arrays: packs chains into groups of sixteen and runs the groups on threads.
+
+Threads are made for each call and end with it: there is no pool to be lost in a fork, and any number of user threads may
+call at once. The calling thread only waits, so that Ctrl-C ends a run within a tenth of a second or so.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinlight.kernels import cpu
+
+Floats = NDArray[np.float32]
+Progress = Callable[[int, int], None]
+"""Called now and then from the calling thread with (sweeps done, sweeps in all), summed over groups of chains."""
+
+METROPOLIS, HEAT_BATH = cpu.METROPOLIS, cpu.HEAT_BATH
+
+_LANES = 16
+_INLINE_VISIT_COST = 1_000_000
+"""Runs cheaper than this many vector operations (about a millisecond) stay in the calling thread."""
+
+_POLL_SECONDS = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class DenseCouplings:
+    """J as a symmetric float32 matrix, (sites, sites)."""
+
+    matrix: Floats
+
+    @property
+    def sites(self) -> int:
+        """The number of spins."""
+        return self.matrix.shape[0]
+
+    @property
+    def visit_cost(self) -> int:
+        """Vector operations that a visit of sixteen chains takes, roughly."""
+        return 40 + self.sites
+
+    def arguments(self) -> tuple[Any, ...]:
+        """Return what the kernels take."""
+        return (self.matrix,)
+
+
+@dataclass(frozen=True, eq=False)
+class SparseCouplings:
+    """J in compressed rows, with the order in which sites are visited.
+
+    Args:
+        order: (sites,) uint64; sites of one colour stand together.
+        starts: (sites + 1,) uint64.
+        neighbours: (2 * edges,) uint64.
+        weights: (2 * edges,) float32.
+    """
+
+    order: NDArray[np.uint64]
+    starts: NDArray[np.uint64]
+    neighbours: NDArray[np.uint64]
+    weights: Floats
+
+    @property
+    def sites(self) -> int:
+        """The number of spins."""
+        return self.order.shape[0]
+
+    @property
+    def visit_cost(self) -> int:
+        """Vector operations that a visit of sixteen chains takes, roughly."""
+        return 50 + self.weights.shape[0] // self.sites
+
+    def arguments(self) -> tuple[Any, ...]:
+        """Return what the kernels take."""
+        return (self.order, self.starts, self.neighbours, self.weights)
+
+
+Couplings = DenseCouplings | SparseCouplings
+
+
+def sweep_chains(
+    couplings: Couplings,
+    fields: Floats,
+    spins: NDArray[np.int8],
+    betas: NDArray[np.float64],
+    *,
+    rule: int,
+    seed: int,
+    first_sweep: int,
+    threads: int,
+    progress: Progress | None = None,
+) -> NDArray[np.int8]:
+    """Return the chains after one sweep per entry of `betas`.
+
+    Args:
+        couplings: shared by every chain.
+        fields: h, (sites,) or (chains, sites) float32.
+        spins: -1/+1, (chains, sites); left as it is.
+        betas: inverse temperature of each sweep, (sweeps,).
+        rule: METROPOLIS or HEAT_BATH.
+        seed: names the random streams, in [0, 2^64).
+        first_sweep: number of the first sweep; streams of different sweeps are independent.
+        threads: how many to use; the result does not depend on it.
+        progress: called about twenty times a second.
+    """
+    groups = _Groups(fields, spins, seed)
+    kernel: Any = cpu.dense_chains if isinstance(couplings, DenseCouplings) else cpu.sparse_chains
+    betas = np.maximum(betas, 1e-20)
+
+    def run(group: int, control: NDArray[np.int64], worker: int) -> None:
+        kernel(
+            rule,
+            *couplings.arguments(),
+            groups.external[group % len(groups.external)],
+            groups.spins[group],
+            betas,
+            groups.seed,
+            groups.chains[group],
+            first_sweep,
+            control,
+            worker,
+        )
+
+    cost = couplings.sites * couplings.visit_cost * len(betas) * groups.count
+    _run_groups(run, groups.count, len(betas), threads if cost > _INLINE_VISIT_COST else 0, progress)
+    return groups.unpacked()
+
+
+def annealed_weights(
+    couplings: Couplings,
+    fields: Floats,
+    base: Floats,
+    spins: NDArray[np.int8],
+    path: NDArray[np.float64],
+    *,
+    seed: int,
+    threads: int,
+    progress: Progress | None = None,
+) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
+    """Walk chains from `path[0]` to `path[-1]` along p_b(s) ~ exp((1 - b) sum_i base_i s_i - b E(s)).
+
+    Args:
+        couplings: J, with the wanted inverse temperature already multiplied in, as in `fields`.
+        fields: h, (sites,) or (chains, sites) float32.
+        base: fields of the independent distribution at b = 0, (sites,) float32.
+        spins: -1/+1, (chains, sites), drawn from p at `path[0]`; left as it is.
+        path: values of b, (steps + 1,) float64: increasing for annealing, decreasing for its reverse.
+        seed, threads, progress: as `sweep_chains`.
+
+    Returns:
+        The chains at the end, and log weights (chains,), whose exponentials average to Z_end / Z_start.
+    """
+    groups = _Groups(fields, spins, seed)
+    kernel: Any = cpu.dense_annealed if isinstance(couplings, DenseCouplings) else cpu.sparse_annealed
+    log_weights = np.zeros((groups.count, _LANES))
+
+    def run(group: int, control: NDArray[np.int64], worker: int) -> None:
+        kernel(
+            *couplings.arguments(),
+            groups.external[group % len(groups.external)],
+            groups.spins[group],
+            base,
+            path,
+            groups.seed,
+            groups.chains[group],
+            log_weights[group],
+            control,
+            worker,
+        )
+
+    cost = couplings.sites * couplings.visit_cost * len(path) * groups.count
+    _run_groups(run, groups.count, len(path) - 1, threads if cost > _INLINE_VISIT_COST else 0, progress)
+    return groups.unpacked(), log_weights.reshape(-1)[: len(spins)]
+
+
+class _Groups:
+    """Chains packed sixteen to a group, site-major: entry 16 * site + lane."""
+
+    def __init__(self, fields: Floats, spins: NDArray[np.int8], seed: int) -> None:
+        self._chains, self._sites = spins.shape
+        self.count = -(-self._chains // _LANES)
+        self.spins = self._packed(spins.astype(np.float32))
+        shared = np.repeat(fields, _LANES).reshape(1, -1) if fields.ndim == 1 else None
+        self.external = self._packed(fields) if shared is None else shared
+        self.seed = np.array([seed & 0xFFFFFFFF, seed >> 32], np.uint32)
+        self.chains = np.arange(self.count * _LANES, dtype=np.uint32).reshape(self.count, _LANES)
+
+    def _packed(self, rows: Floats) -> Floats:
+        padded = np.ones((self.count * _LANES, self._sites), np.float32)
+        padded[: self._chains] = rows
+        lanes = padded.reshape(self.count, _LANES, self._sites).transpose(0, 2, 1)
+        return np.ascontiguousarray(lanes).reshape(self.count, -1)
+
+    def unpacked(self) -> NDArray[np.int8]:
+        """Return the spins as (chains, sites) int8."""
+        lanes = self.spins.reshape(self.count, self._sites, _LANES).transpose(0, 2, 1)
+        return lanes.reshape(-1, self._sites)[: self._chains].astype(np.int8)
+
+
+def _run_groups(
+    run: Callable[[int, NDArray[np.int64], int], None],
+    groups: int,
+    sweeps: int,
+    threads: int,
+    progress: Progress | None,
+) -> None:
+    """Call `run(group, control, worker)` for every group, on `threads` threads or, with 0, in this one."""
+    workers = max(1, min(threads, groups))
+    control = np.zeros(1 + workers, np.int64)
+    if threads == 0:
+        for group in range(groups):
+            run(group, control, 0)
+        return
+    queue, failures = itertools.count(), list[BaseException]()
+
+    def work(worker: int) -> None:
+        try:
+            while control[0] == 0 and (group := next(queue)) < groups:
+                run(group, control, worker)
+        except BaseException as error:
+            failures.append(error)
+            control[0] = 1
+
+    pool = [threading.Thread(target=work, args=(worker,), daemon=True) for worker in range(workers)]
+    try:
+        for thread in pool:
+            thread.start()
+        _wait(pool, lambda: progress(int(control[1:].sum()), groups * sweeps) if progress else None)
+    except BaseException:
+        control[0] = 1
+        for thread in pool:
+            if thread.ident is not None:
+                thread.join()
+        raise
+    if failures:
+        raise failures[0]
+
+
+def _wait(pool: list[threading.Thread], report: Callable[[], None]) -> None:
+    for thread in pool:
+        while thread.is_alive():
+            thread.join(_POLL_SECONDS)
+            report()
