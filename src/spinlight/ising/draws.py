@@ -168,8 +168,9 @@ class Draws:
         energies[inverse] = self.energies
         log_weights = None
         if self.log_weights is not None:
-            peak = self.log_weights.max()
-            mass = (self.log_weights - peak).to(torch.float64).exp() * old_counts
+            old_weights = self.log_weights.to(torch.float64)
+            peak = old_weights.max()
+            mass = (old_weights - peak).exp() * old_counts
             mean = torch.zeros_like(energies).index_add(0, inverse, mass) / counts
             log_weights = mean.log() + peak
         merged = replace(self, spins=states, energies=energies, counts=counts, log_weights=log_weights)

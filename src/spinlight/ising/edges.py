@@ -36,12 +36,12 @@ def ising_from_edges(
         [[0.0, 1.0, 0.0], [1.0, 0.0, -1.0], [0.0, -1.0, 0.0]]
     """
     sites = positive_integer("sites", sites)
-    ends = torch.stack([positions("rows", rows, sites), positions("columns", columns, sites)])
+    ends = [positions("rows", rows, sites), positions("columns", columns, sites)]
     values = real_tensor("weights", weights).cpu()
-    if values.shape != ends.shape[1:]:
+    if not values.shape == ends[0].shape == ends[1].shape:
         raise InvalidProblemError(
-            f"weights must have one entry per edge, {ends.shape[1]}; got shape {tuple(values.shape)}"
+            f"rows, columns and weights must have one entry per edge, got {len(ends[0])}, {len(ends[1])} and shape {tuple(values.shape)}"
         )
-    both_ways = torch.cat([ends, ends.flip(0)], 1)
+    both_ways = torch.stack([torch.cat(ends), torch.cat(ends[::-1])])
     couplings = torch.sparse_coo_tensor(both_ways, torch.cat([values, values]), (sites, sites), check_invariants=True)
     return Ising(torch.zeros(sites) if fields is None else fields, couplings, offset)
