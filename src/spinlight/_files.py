@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import os
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinlight._errors import FileFormatError
 
 
 @contextmanager
@@ -23,6 +30,21 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         except BaseException:
             Path(file.name).unlink(missing_ok=True)
             raise
+
+
+def load_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
+    """Return the arrays of an npz file, read without pickle.
+
+    Raises:
+        FileFormatError: the file is no npz file, or a damaged one.
+        OSError: the file cannot be opened.
+    """
+    with open(path, "rb") as file:
+        try:
+            with np.load(file, allow_pickle=False) as arrays:
+                return dict(arrays)
+        except (ValueError, TypeError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+            raise FileFormatError(f"{os.fspath(path)} is no whole npz file without pickled objects: {error}") from error
 
 
 def _umask() -> int:

@@ -2,9 +2,15 @@
 
 from spinlight.ising.bits import bits_from_ising, bits_from_spins, ising_from_bits, spins_from_bits
 from spinlight.ising.clamping import Clamped, clamp
+from spinlight.ising.coloring import color_sites
+from spinlight.ising.dimod import dimod_from_ising, ising_from_dimod
 from spinlight.ising.draws import DrawInfo, Draws, Law, SupportsDraw
+from spinlight.ising.edges import ising_from_edges
+from spinlight.ising.files import cut_value, read_biqmac, read_npz, read_problem, read_rudy, write_npz, write_rudy
+from spinlight.ising.kaiwu import ising_from_kaiwu, kaiwu_from_ising, spins_from_kaiwu_rows
 from spinlight.ising.log_partition import LogPartition
 from spinlight.ising.problem import Ising
+from spinlight.ising.qubo import ising_from_qubo, qubo_from_ising
 
 __all__ = [
     "Clamped",
@@ -17,6 +23,22 @@ __all__ = [
     "bits_from_ising",
     "bits_from_spins",
     "clamp",
+    "color_sites",
+    "cut_value",
+    "dimod_from_ising",
     "ising_from_bits",
+    "ising_from_dimod",
+    "ising_from_edges",
+    "ising_from_kaiwu",
+    "ising_from_qubo",
+    "kaiwu_from_ising",
+    "qubo_from_ising",
+    "read_biqmac",
+    "read_npz",
+    "read_problem",
+    "read_rudy",
     "spins_from_bits",
+    "spins_from_kaiwu_rows",
+    "write_npz",
+    "write_rudy",
 ]

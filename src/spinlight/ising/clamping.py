@@ -39,8 +39,15 @@ class Clamped:
 
         Returns:
             Spins of every site, shape (..., sites), int8.
+
+        Raises:
+            InvalidStateError: spins other than -1/+1, or of a shape that does not fit.
         """
         state = spins_of(free, len(self.free_sites)).to(torch.int8)
+        if self.spins.ndim == 2 and (state.ndim < 2 or state.shape[0] != len(self.spins)):
+            raise InvalidStateError(
+                f"free spins need the leading axis batch={len(self.spins)} of the clamped ones; got shape {tuple(state.shape)}"
+            )
         sites = len(self.free_sites) + len(self.clamped_sites)
         whole = torch.empty(*state.shape[:-1], sites, dtype=torch.int8, device=state.device)
         whole[..., self.free_sites] = state
@@ -77,12 +84,12 @@ def clamp(problem: Ising, sites: object, spins: object) -> Clamped:
             f"({problem.batch}); got {tuple(held.shape)}"
         )
     couplings = problem.couplings
+    rows = held[None] if held.ndim == 1 else held
     if problem.is_sparse:
-        by_column = couplings.index_select(1, held_sites)
-        onto = torch.sparse.mm(by_column, held.reshape(-1, len(held_sites)).T).T
+        onto = torch.sparse.mm(couplings.index_select(1, held_sites), rows.T).T
         rest = couplings.index_select(0, free_sites).index_select(1, free_sites).coalesce()
     else:
-        onto = held.reshape(-1, len(held_sites)) @ couplings[held_sites]
+        onto = rows @ couplings[held_sites]
         rest = couplings[free_sites][:, free_sites]
     onto = onto.reshape(*held.shape[:-1], problem.sites)
     fields = problem.fields[..., free_sites] + onto[..., free_sites]
@@ -93,7 +100,8 @@ def clamp(problem: Ising, sites: object, spins: object) -> Clamped:
 
 def _split(problem: Ising, sites: object) -> tuple[Tensor, Tensor]:
     held = torch.as_tensor(sites, device=problem.device)
-    if held.ndim != 1 or held.is_floating_point() or held.dtype == torch.bool:
+    integers = held.numel() == 0 or not (held.is_floating_point() or held.is_complex() or held.dtype == torch.bool)
+    if held.ndim != 1 or not integers:
         raise InvalidSettingError(
             f"sites must be a list of integer positions, got shape {tuple(held.shape)} of {held.dtype}"
         )

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from spinlight._checks import positive_integer, require_extra
 from spinlight._errors import FileFormatError, InvalidSettingError, InvalidStateError
-from spinlight._files import atomic_file
+from spinlight._files import atomic_file, load_arrays
 from spinlight.ising.log_partition import LogPartition
 from spinlight.ising.problem import Ising
 
@@ -115,13 +115,13 @@ class Draws:
     def __repr__(self) -> str:
         """Show sizes, the lowest energy and the origin."""
         batch = "" if self.batch is None else f"batch={self.batch}, "
-        return (
-            f"Draws({batch}count={len(self)}, sites={self.sites}, lowest energy={float(self.energies.min()):.6g}, "
-            f"{self.info.sampler}, {self.info.law})"
-        )
+        lowest = f"lowest energy={float(self.energies.min()):.6g}, " if self.energies.numel() else ""
+        return f"Draws({batch}count={len(self)}, sites={self.sites}, {lowest}{self.info.sampler}, {self.info.law})"
 
     def __getitem__(self, index: int | slice | Tensor) -> Draws:
         """Return one problem of a batch, or some states of a single problem (an integer keeps the draw axis)."""
+        if isinstance(index, Tensor) and index.ndim == 0 and index.dtype != torch.bool:
+            index = int(index)
         if self.batch is None and isinstance(index, int):
             if not -len(self) <= index < len(self):
                 raise IndexError(f"draw {index} of {len(self)}")
@@ -168,9 +168,11 @@ class Draws:
         energies[inverse] = self.energies
         log_weights = None
         if self.log_weights is not None:
-            peak = self.log_weights.max()
-            mass = (self.log_weights - peak).exp() * old_counts
-            log_weights = torch.zeros_like(energies).index_add(0, inverse, mass).log() + peak - counts.log()
+            old_weights = self.log_weights.to(torch.float64)
+            peak = old_weights.max()
+            mass = (old_weights - peak).exp() * old_counts
+            mean = torch.zeros_like(energies).index_add(0, inverse, mass) / counts
+            log_weights = mean.log() + peak
         merged = replace(self, spins=states, energies=energies, counts=counts, log_weights=log_weights)
         return merged[torch.argsort(energies, stable=True)]
 
@@ -184,7 +186,7 @@ class Draws:
         return self[torch.argsort(self.energies, stable=True)[: positive_integer("count", count)]]
 
     def to_dimod(self) -> Any:
-        """Return a `dimod.SampleSet` with these states, energies and multiplicities.
+        """Return a `dimod.SampleSet` with these states, energies, multiplicities and log weights.
 
         Raises:
             InvalidSettingError: on a batch.
@@ -192,12 +194,11 @@ class Draws:
         """
         self._require_single("to_dimod")
         dimod = require_extra("dimod", "dimod")
-        counts = None if self.counts is None else self.counts.cpu().numpy()
+        vectors = {"energy": self.energies, "num_occurrences": self.counts, "log_weights": self.log_weights}
         return dimod.SampleSet.from_samples(
             self.spins.cpu().numpy(),
             vartype="SPIN",
-            energy=self.energies.cpu().numpy(),
-            num_occurrences=counts,
+            **{name: vector.cpu().numpy() for name, vector in vectors.items() if vector is not None},
             info=asdict(self.info),
             sort_labels=False,
         )
@@ -228,9 +229,8 @@ class Draws:
         Raises:
             FileFormatError: the file holds no draws.
         """
+        arrays = load_arrays(path)
         try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
             about = json.loads(str(arrays.pop("info")))
             partition = about["log_partition"]
             return Draws(
@@ -238,9 +238,7 @@ class Draws:
                 info=DrawInfo(**about["info"]),
                 log_partition=None if partition is None else LogPartition(**partition),
             )
-        except (ValueError, KeyError, TypeError, EOFError, OSError) as error:
-            if isinstance(error, FileNotFoundError):
-                raise
+        except (ValueError, KeyError, TypeError) as error:
             raise FileFormatError(f"{os.fspath(path)} holds no draws that Draws.save wrote: {error}") from error
 
     def _require_single(self, action: str) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from spinlight._checks import spins_of
+from spinlight._checks import finite_number, spins_of
 from spinlight._errors import InvalidProblemError, InvalidSettingError, InvalidStateError
+from spinlight.ising.arrays import real_tensor, square_matrix
 
 if TYPE_CHECKING:
     from spinlight.ising.clamping import Clamped
@@ -56,8 +56,8 @@ class Ising:
     def __init__(self, fields: object, couplings: object, offset: object = 0.0) -> None:
         """Check and store the problem; the caller's arrays are copied, never kept."""
         matrix = _couplings(couplings)
-        field = _real("fields", fields).to(matrix.device)
-        constant = _real("offset", offset).to(matrix.device)
+        field = real_tensor("fields", fields).to(matrix.device)
+        constant = real_tensor("offset", offset).to(matrix.device)
         sites = matrix.shape[0]
         if field.ndim not in (1, 2) or field.shape[-1] != sites or field.shape[0] == 0:
             raise InvalidProblemError(
@@ -133,7 +133,7 @@ class Ising:
         """Return the non-zero couplings once each: rows i, columns j > i (int64) and J_ij (float64), in row order."""
         if self.is_sparse:
             (rows, columns), weights = self.couplings.indices(), self.couplings.values()
-            upper = rows < columns
+            upper = (rows < columns) & (weights != 0)
             return rows[upper], columns[upper], weights[upper]
         rows, columns = torch.triu(self.couplings, 1).nonzero(as_tuple=True)
         return rows, columns, self.couplings[rows, columns]
@@ -145,7 +145,12 @@ class Ising:
         return clamp(self, sites, spins)
 
     def scaled(self, factor: float) -> Ising:
-        """Return the problem whose energies are `factor` times this one's."""
+        """Return the problem whose energies are `factor` times this one's.
+
+        Raises:
+            InvalidSettingError: a factor that is not a finite number.
+        """
+        factor = finite_number("factor", factor)
         return self._rebuilt(self.fields * factor, self.couplings * factor, self.offset * factor)
 
     def to(self, device: torch.device | str) -> Ising:
@@ -197,50 +202,23 @@ class Ising:
         return other
 
 
-def _real(name: str, value: object) -> Tensor:
-    """Return a detached float64 copy of `value`, finite and real."""
-    try:
-        if hasattr(value, "tocoo"):
-            raise TypeError("a sparse matrix")
-        tensor = torch.as_tensor(value) if isinstance(value, Tensor) else torch.as_tensor(np.asarray(value))
-    except (TypeError, ValueError) as error:
-        raise InvalidProblemError(f"{name} must be numbers: {error}") from error
-    if tensor.is_complex() or tensor.is_sparse or tensor.layout != torch.strided:
-        raise InvalidProblemError(f"{name} must be a dense real array, got {tensor.dtype} with layout {tensor.layout}")
-    copy = tensor.detach().to(torch.float64, copy=True)
-    if not bool(copy.isfinite().all()):
-        raise InvalidProblemError(f"{name} hold NaN or infinity; every weight must be finite")
-    return copy
-
-
 def _couplings(value: object) -> Tensor:
     """Return symmetric float64 couplings, dense or coalesced sparse COO."""
-    tocoo = getattr(value, "tocoo", None)
-    if tocoo is not None:
-        return _sparse_couplings(*_scipy_parts(tocoo()))
-    if isinstance(value, Tensor) and value.layout != torch.strided:
-        coo = value.detach().to_sparse_coo().coalesce()
-        return _sparse_couplings(coo.indices(), coo.values(), tuple(coo.shape))
-    matrix = _real("couplings", value)
-    _require_square(tuple(matrix.shape))
+    matrix = square_matrix("couplings", value)
+    return _symmetric_sparse(matrix) if matrix.is_sparse else _symmetric_dense(matrix)
+
+
+_SELF_COUPLING = "couplings have a non-zero diagonal; s_i s_i = 1 is a constant: set the diagonal to zero and put its sum in the offset"
+
+
+def _symmetric_dense(matrix: Tensor) -> Tensor:
     if bool(matrix.diagonal().any()):
         raise InvalidProblemError(_SELF_COUPLING)
     _require_symmetric(float((matrix - matrix.T).abs().max()), float(matrix.abs().max()))
     return 0.5 * (matrix + matrix.T)
 
 
-_SELF_COUPLING = "couplings have a non-zero diagonal; s_i s_i = 1 is a constant: set the diagonal to zero and put its sum in the offset"
-
-
-def _scipy_parts(matrix: Any) -> tuple[Tensor, Tensor, tuple[int, ...]]:
-    indices = torch.as_tensor(np.stack([matrix.row, matrix.col]).astype(np.int64))
-    return indices, torch.as_tensor(matrix.data), tuple(matrix.shape)
-
-
-def _sparse_couplings(indices: Tensor, weights: Tensor, shape: tuple[int, ...]) -> Tensor:
-    _require_square(shape)
-    weights = _real("couplings", weights)
-    matrix = torch.sparse_coo_tensor(indices.to(weights.device), weights, shape, check_invariants=True).coalesce()
+def _symmetric_sparse(matrix: Tensor) -> Tensor:
     (rows, columns), values = matrix.indices(), matrix.values()
     if bool(values[rows == columns].any()):
         raise InvalidProblemError(_SELF_COUPLING)
@@ -250,15 +228,8 @@ def _sparse_couplings(indices: Tensor, weights: Tensor, shape: tuple[int, ...]) 
     mean = (0.5 * (matrix + matrix.T)).coalesce()
     kept = mean.values() != 0
     return torch.sparse_coo_tensor(
-        mean.indices()[:, kept], mean.values()[kept], shape, is_coalesced=True, check_invariants=True
+        mean.indices()[:, kept], mean.values()[kept], matrix.shape, is_coalesced=True, check_invariants=True
     )
-
-
-def _require_square(shape: tuple[int, ...]) -> None:
-    if len(shape) != 2 or shape[0] != shape[1]:
-        raise InvalidProblemError(f"couplings must be a square matrix (sites, sites), got shape {shape}")
-    if shape[0] == 0:
-        raise InvalidProblemError("the problem is empty; an Ising problem needs at least one site")
 
 
 def _require_symmetric(difference: float, largest: float) -> None:

@@ -1,0 +1,17 @@
+"""Fixtures that the whole suite shares."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """Return the folder of real data, or skip: `SPINLIGHT_DATA`, by default ../shared/data beside the checkout."""
+    folder = Path(os.environ.get("SPINLIGHT_DATA") or Path(__file__).parents[2] / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}; name its folder by SPINLIGHT_DATA")
+    return folder
