@@ -59,7 +59,7 @@ def log_partition(problem: Ising, beta: float = 1.0) -> Tensor:
 
     Example:
         >>> log_partition(Ising([0.0, 0.0], [[0.0, 1.0], [1.0, 0.0]])).item()  # log(2 e + 2 / e)
-        1.819...
+        1.820...
     """
     beta = nonnegative_number("beta", beta)
     return _per_problem(problem, lambda walk: walk.log_partition(beta))
@@ -266,14 +266,16 @@ class _Walk:
         exact = step > 0.0 and highest - lowest < _MOST_LEVELS * step
         width = step if exact else max((highest - lowest) / bins, self.tolerance(), np.finfo(np.float64).tiny)
         size = round((highest - lowest) / width) + 1 if exact else bins
-        origin = lowest - 0.5 * width if exact else lowest
+        centre = lowest if exact else lowest + 0.5 * width
+        origin = centre - 0.5 * width
 
         def work(_: int, energies: Floats) -> NDArray[np.int64]:
             return np.bincount(np.minimum((energies - origin) / width, size - 1).astype(np.int64), minlength=size)
 
         counts = torch.from_numpy(sum(self.over_blocks(work), np.zeros(size, dtype=np.int64)))
         occupied = counts.nonzero().squeeze(1)
-        return EnergyHistogram(origin + (occupied + 0.5) * width, counts[occupied], 0.0 if exact else width)
+        levels = centre + width * occupied.to(torch.float64)
+        return EnergyHistogram(levels, counts[occupied], 0.0 if exact else width)
 
     def energies(self) -> Floats:
         """Return the energy of every state, in number order, shape (2^sites,)."""
