@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import signal
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -50,7 +53,7 @@ def test_log_partition_equals_the_sum_over_all_states(sites: int) -> None:
 
 
 @pytest.mark.parametrize("sparse", [False, True])
-@pytest.mark.parametrize("sites", [14, 15, 18])
+@pytest.mark.parametrize("sites", [15, 16, 17, 18])
 def test_log_partition_of_a_ring_equals_its_transfer_matrix(sites: int, sparse: bool) -> None:
     value = exact.log_partition(ring(sites, 0.8, sparse=sparse), 1.3).item()
     assert value == pytest.approx(ring_log_partition(sites, 0.8, 1.3), abs=1e-10)
@@ -76,7 +79,7 @@ def test_a_batch_gives_the_answers_of_its_rows() -> None:
         assert torch.equal(pairs[row], exact.exact_moments(batch[row], 0.9)[1])
 
 
-@pytest.mark.parametrize("sites", [1, 2, 7, 16])
+@pytest.mark.parametrize("sites", [1, 2, 7, 18])
 def test_moments_equal_the_weighted_sums_over_all_states(sites: int) -> None:
     problem = random_ising(sites, seed=5, scale=0.5)
     spins, weights = all_spins(sites).double(), torch.from_numpy(boltzmann(problem, 1.2))
@@ -98,6 +101,17 @@ def test_moments_do_not_depend_on_the_number_of_threads() -> None:
     assert torch.equal(one[1], three[1])
 
 
+def test_an_interrupt_ends_an_enumeration_within_a_second() -> None:
+    interrupt = threading.Timer(0.1, signal.raise_signal, [signal.SIGINT])
+    interrupt.start()
+    started = time.perf_counter()
+    with pytest.raises(KeyboardInterrupt):
+        exact.exact_moments(ring(28, 1.0))
+    assert time.perf_counter() - started < 1.1
+    interrupt.join()
+    assert not [thread for thread in threading.enumerate() if "ThreadPool" in thread.name]
+
+
 def test_the_lowest_states_are_those_of_the_formula() -> None:
     problem = random_ising(10, seed=7)
     energies = enumerate_energies(problem)
@@ -114,7 +128,7 @@ def test_all_ground_states_of_a_frustrated_ring_are_found_across_blocks() -> Non
 
 
 def test_ground_states_stop_at_the_limit() -> None:
-    assert exact.ground_states(Ising(torch.zeros(16), torch.zeros(16, 16)), limit=5)[1].shape == (5, 16)
+    assert exact.ground_states(Ising(torch.zeros(18), torch.zeros(18, 18)), limit=5)[1].shape == (5, 18)
 
 
 def test_the_histogram_of_independent_spins_is_binomial() -> None:
@@ -156,7 +170,7 @@ def test_probabilities_follow_the_order_of_the_states() -> None:
 
 
 def test_energies_of_blocks_equal_those_of_a_gray_code() -> None:
-    problem = random_ising(15, seed=11)
+    problem = random_ising(17, seed=11)
     probabilities = exact.exact_probabilities(problem, 0.3)
     reference = torch.softmax(-0.3 * torch.from_numpy(gray_code_energies(problem)), 0)
     torch.testing.assert_close(probabilities, reference, rtol=1e-10, atol=0)
