@@ -1,0 +1,118 @@
+"""The restricted Boltzmann machine: connections only between visible and hidden units."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from spinlight._checks import nonnegative_number, positive_integer
+from spinlight._errors import InvalidStateError
+from spinlight.models.base import AbstractBoltzmannMachine, unit_values
+
+
+class RestrictedBoltzmannMachine(AbstractBoltzmannMachine):
+    """A Boltzmann machine whose hidden units are independent given the visible ones, and the other way round.
+
+    E(v, h) = - a.v - c.h - v W h,  F(v) = - log sum_h exp(-E(v, h)) = - a.v - sum_j softplus(c_j + (v W)_j)
+
+    The hidden units are summed out exactly, so `objective` takes visible rows and averages F instead of E: the same mean,
+    less noise.
+
+    Args:
+        num_visible: visible units, at least 1.
+        num_hidden: hidden units, at least 1.
+        initial_scale: standard deviation of the initial weights; biases start at zero.
+
+    Raises:
+        InvalidSettingError: sizes below 1, or a negative scale.
+
+    References:
+        Smolensky (1986), Information processing in dynamical systems; Hinton (2002), Training products of experts.
+
+    Example:
+        >>> machine = RestrictedBoltzmannMachine(2, 1, initial_scale=0.0)
+        >>> machine.free_energy(torch.tensor([[0, 1]])).item()  # - log 2
+        -0.693...
+    """
+
+    def __init__(self, num_visible: int, num_hidden: int, *, initial_scale: float = 0.01) -> None:
+        scale = nonnegative_number("initial_scale", initial_scale)
+        super().__init__(num_visible, positive_integer("num_hidden", num_hidden))
+        self.weight = nn.Parameter(scale * torch.randn(num_visible, num_hidden))
+        self.visible_bias = nn.Parameter(torch.zeros(num_visible))
+        self.hidden_bias = nn.Parameter(torch.zeros(num_hidden))
+
+    @property
+    def needs_hidden(self) -> bool:
+        """False: the free energy sums the hidden units out."""
+        return False
+
+    def biases_and_weights(self) -> tuple[Tensor, Tensor]:
+        """Return b, shape (num_nodes,), and W, symmetric with a zero diagonal, shape (num_nodes, num_nodes)."""
+        weights = self.weight.new_zeros(self.num_nodes, self.num_nodes)
+        weights[: self.num_visible, self.num_visible :] = self.weight
+        return torch.cat([self.visible_bias, self.hidden_bias]), weights + weights.T
+
+    def energy(self, bits: Tensor) -> Tensor:
+        """Return E(v, h); as `AbstractBoltzmannMachine.energy`, without the blocks of W that are zero."""
+        state = unit_values(bits, self.num_nodes, like=self.weight)
+        visible, hidden = state.split([self.num_visible, self.num_hidden], -1)
+        return -(visible @ self.visible_bias) - ((self.hidden_bias + visible @ self.weight) * hidden).sum(-1)
+
+    def free_energy(self, visible: Tensor) -> Tensor:
+        """Return F(v) = - log sum_h exp(-E(v, h)), so that p(v) = exp(-F(v)) / Z.
+
+        Args:
+            visible: 0/1, shape (..., num_visible).
+
+        Returns:
+            The parameters' dtype, shape `visible.shape[:-1]`.
+
+        Raises:
+            InvalidStateError: a last axis that is not `num_visible` long, or values outside [0, 1].
+        """
+        state = unit_values(visible, self.num_visible, like=self.weight)
+        return -(state @ self.visible_bias) - functional.softplus(self.hidden_bias + state @ self.weight).sum(-1)
+
+    def hidden_probabilities(self, visible: Tensor) -> Tensor:
+        """Return p(h_j = 1 | v) = sigmoid(c_j + (v W)_j), shape (..., num_hidden)."""
+        state = unit_values(visible, self.num_visible, like=self.weight)
+        return torch.sigmoid(self.hidden_bias + state @ self.weight)
+
+    def visible_probabilities(self, hidden: Tensor) -> Tensor:
+        """Return p(v_i = 1 | h) = sigmoid(a_i + (W h)_i), shape (..., num_visible)."""
+        state = unit_values(hidden, self.num_hidden, like=self.weight)
+        return torch.sigmoid(self.visible_bias + state @ self.weight.T)
+
+    @torch.no_grad()
+    def gibbs_step(self, visible: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Return visible bits after one step of block Gibbs: all hidden units given v, then all visible units given h.
+
+        Args:
+            visible: 0/1, shape (..., num_visible).
+            generator: the source of randomness; None uses torch's global one.
+
+        Returns:
+            0/1 in the parameters' dtype, the shape of `visible`.
+
+        Law:
+            Asymptotic: leaves the model's distribution unchanged and converges to it.
+        """
+        hidden = torch.bernoulli(self.hidden_probabilities(visible), generator=generator)
+        return torch.bernoulli(self.visible_probabilities(hidden), generator=generator)
+
+    def extra_repr(self) -> str:
+        """Show the sizes."""
+        return f"num_visible={self.num_visible}, num_hidden={self.num_hidden}"
+
+    def _set_visible_biases(self, values: Tensor) -> None:
+        self.visible_bias.copy_(values)
+
+    def _row_energy(self, bits: Tensor) -> Tensor:
+        units = torch.as_tensor(bits).shape[-1:]
+        if units not in ((self.num_visible,), (self.num_nodes,)):
+            raise InvalidStateError(
+                f"rows must have {self.num_visible} visible entries, or {self.num_nodes} of all units; got {tuple(units)}"
+            )
+        return self.free_energy(bits[..., : self.num_visible])

@@ -1,0 +1,80 @@
+"""The objective's gradient against autograd through the exact negative log-likelihood."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from helpers.enumeration import all_bits
+from helpers.machines import all_states_weighted, exact_negative_log_likelihood, machines, random_machine
+from spinlight._errors import InvalidStateError
+from spinlight.ising import Draws
+from spinlight.models import AbstractBoltzmannMachine, BoltzmannMachine, RestrictedBoltzmannMachine
+
+every_machine = pytest.mark.parametrize("machine", machines(), ids=str)
+
+
+def data_rows(machine: AbstractBoltzmannMachine) -> Tensor:
+    generator = torch.Generator().manual_seed(3)
+    return torch.randint(0, 2, (7, machine.num_visible), generator=generator)
+
+
+def exact_positive(machine: AbstractBoltzmannMachine, visible: Tensor) -> Tensor | Draws:
+    """Return the data rows, completed by all hidden states with their weights where the machine needs them."""
+    if not machine.needs_hidden:
+        return visible
+    hidden = all_states_weighted(machine.to_ising(clamped=visible))
+    held = (2 * visible - 1).to(torch.int8)[:, None].expand(-1, len(hidden), -1)
+    return Draws(torch.cat([held, hidden.spins], -1), hidden.energies, hidden.info, log_weights=hidden.log_weights)
+
+
+def gradients(machine: AbstractBoltzmannMachine, loss: Tensor) -> Tensor:
+    return torch.cat(
+        [
+            gradient.flatten()
+            for gradient in torch.autograd.grad(loss, list(machine.parameters()), materialize_grads=True)
+        ]
+    )
+
+
+@every_machine
+def test_the_gradient_is_that_of_the_negative_log_likelihood(machine: AbstractBoltzmannMachine) -> None:
+    visible = data_rows(machine)
+    objective = machine.objective(exact_positive(machine, visible), all_states_weighted(machine.to_ising()))
+    expected = gradients(machine, exact_negative_log_likelihood(machine, visible))
+    torch.testing.assert_close(gradients(machine, objective), expected)
+
+
+@every_machine
+def test_negatives_at_another_temperature_give_another_gradient(machine: AbstractBoltzmannMachine) -> None:
+    visible = data_rows(machine)
+    objective = machine.objective(exact_positive(machine, visible), all_states_weighted(machine.to_ising(), beta=1.1))
+    expected = gradients(machine, exact_negative_log_likelihood(machine, visible))
+    assert (gradients(machine, objective) - expected).abs().max() > 1e-3
+
+
+def test_counts_weigh_like_repeated_rows() -> None:
+    machine = random_machine(BoltzmannMachine(4), seed=1)
+    table = all_states_weighted(machine.to_ising())
+    counts = torch.randint(1, 5, (16,), generator=torch.Generator().manual_seed(2))
+    counted = Draws(table.spins, table.energies, table.info, counts=counts)
+    repeated = all_bits(4).repeat_interleave(counts, 0)
+    visible = data_rows(machine)
+    torch.testing.assert_close(machine.objective(visible, counted), machine.objective(visible, repeated))
+
+
+def test_a_restricted_machine_takes_whole_rows_and_visible_rows_alike() -> None:
+    machine = random_machine(RestrictedBoltzmannMachine(4, 3), seed=1)
+    whole = torch.randint(0, 2, (9, 7), generator=torch.Generator().manual_seed(2))
+    assert machine.objective(whole[:, :4], whole).item() == 0.0
+
+
+def test_a_machine_with_connected_hidden_units_refuses_visible_rows() -> None:
+    with pytest.raises(InvalidStateError, match="6 entries"):
+        BoltzmannMachine(6, 2).objective(torch.zeros(3, 4), torch.zeros(3, 6))
+
+
+def test_a_restricted_machine_refuses_rows_of_another_length() -> None:
+    with pytest.raises(InvalidStateError, match="4 visible entries, or 7"):
+        RestrictedBoltzmannMachine(4, 3).objective(torch.zeros(3, 5), torch.zeros(3, 7))
