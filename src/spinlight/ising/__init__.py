@@ -6,6 +6,15 @@ from spinlight.ising.coloring import color_sites
 from spinlight.ising.dimod import dimod_from_ising, ising_from_dimod
 from spinlight.ising.draws import DrawInfo, Draws, Law, SupportsDraw
 from spinlight.ising.edges import ising_from_edges
+from spinlight.ising.enumeration import (
+    EnergyHistogram,
+    all_states,
+    energy_histogram,
+    exact_moments,
+    exact_probabilities,
+    ground_states,
+    log_partition,
+)
 from spinlight.ising.files import cut_value, read_biqmac, read_npz, read_problem, read_rudy, write_npz, write_rudy
 from spinlight.ising.kaiwu import ising_from_kaiwu, kaiwu_from_ising, spins_from_kaiwu_rows
 from spinlight.ising.log_partition import LogPartition
@@ -16,22 +25,29 @@ __all__ = [
     "Clamped",
     "DrawInfo",
     "Draws",
+    "EnergyHistogram",
     "Ising",
     "Law",
     "LogPartition",
     "SupportsDraw",
+    "all_states",
     "bits_from_ising",
     "bits_from_spins",
     "clamp",
     "color_sites",
     "cut_value",
     "dimod_from_ising",
+    "energy_histogram",
+    "exact_moments",
+    "exact_probabilities",
+    "ground_states",
     "ising_from_bits",
     "ising_from_dimod",
     "ising_from_edges",
     "ising_from_kaiwu",
     "ising_from_qubo",
     "kaiwu_from_ising",
+    "log_partition",
     "qubo_from_ising",
     "read_biqmac",
     "read_npz",

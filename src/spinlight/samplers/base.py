@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, ClassVar
@@ -103,17 +104,42 @@ class ChainState:
 
 
 class MarkovChain(Sampler):
-    """A sampler that walks: persistent chains, tempering and diagnostics are built on `init` and `step`."""
+    """A sampler that walks: persistent chains, tempering and diagnostics are built on `init` and `step`.
+
+    Args:
+        sweeps: visits of every site per chain in `draw`.
+        beta: inverse temperature.
+    """
+
+    sweeps: int
+    beta: float
 
     def init(self, problem: Ising, chains: int, *, seed: Seed = None, initial: Tensor | None = None) -> ChainState:
-        """Return chains at `initial`, or at uniformly random states."""
+        """Return chains at `initial`, or at uniformly random states; arguments and errors as `draw`."""
         chains = positive_integer("chains", chains)
         resolved = resolve_seed(seed)
         return ChainState(initial_spins(problem, chains, resolved, initial), resolved)
 
     @abstractmethod
     def step(self, problem: Ising, state: ChainState, sweeps: int) -> ChainState:
-        """Return the chains after `sweeps` more sweeps; `state` itself is left as it is."""
+        """Return the chains after `sweeps` more sweeps; `state` itself is left as it is.
+
+        Args:
+            problem: the one that the chains walk on; it may have changed since, as in training, but not in shape.
+            state: from `init` or an earlier `step`.
+            sweeps: at least 0.
+
+        Raises:
+            InvalidStateError: a state that does not fit the problem.
+        """
+
+    def draw(self, problem: Ising, count: int, *, seed: Seed = None, initial: Tensor | None = None) -> Draws:
+        """Return the last states of `count` independent chains per problem; see `Sampler.draw`."""
+        started = time.perf_counter()
+        state = self.init(problem, positive_integer("count", count), seed=seed, initial=initial)
+        spins = self.step(problem, state, self.sweeps).spins
+        seconds = time.perf_counter() - started
+        return draws_of(self, problem, spins, beta=self.beta, seed=state.seed, sweeps=self.sweeps, seconds=seconds)
 
 
 def initial_spins(problem: Ising, count: int, seed: int, initial: Tensor | None) -> Tensor:
