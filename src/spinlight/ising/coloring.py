@@ -32,7 +32,7 @@ def color_sites(problem: Ising) -> NDArray[np.int64]:
         >>> color_sites(path).tolist()
         [1, 0, 1]
     """
-    from spinlight.ising._dsatur import dsatur
+    from spinlight.kernels.coloring import dsatur
 
     rows, columns, _ = (part.cpu().numpy() for part in problem.edges())
     ends, others = np.concatenate([rows, columns]), np.concatenate([columns, rows])
