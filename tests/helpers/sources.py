@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2] / "src" / "spinlight"
 
 
+@cache
 def modules(package: Path = PACKAGE) -> dict[str, ast.Module]:
     """Return every module's syntax tree by its dotted name, the package's own first name included."""
     return {
