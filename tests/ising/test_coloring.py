@@ -120,7 +120,7 @@ def test_colours_do_not_depend_on_the_form_or_the_call() -> None:
 
 
 def test_the_compiled_loop_does_what_its_python_does() -> None:
-    from spinlight.ising._dsatur import dsatur
+    from spinlight.kernels.coloring import dsatur
 
     problem = random_ising(30, seed=3, density=0.3).to_sparse()
     rows, neighbours = problem.couplings.indices().numpy()

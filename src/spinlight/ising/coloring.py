@@ -13,7 +13,7 @@ def color_sites(problem: Ising) -> NDArray[np.int64]:
 
     DSATUR: colour next the site whose neighbours already show the most colours, among equals the one with the most
     neighbours, among those the first; give it the smallest colour that its neighbours leave. Two colours suffice for it
-    on every bipartite graph (Brélaz, theorem 3); a graph of degree d never needs more than d + 1. Deterministic.
+    on every bipartite graph; a graph of degree d never needs more than d + 1. Deterministic.
 
     Returns:
         Colours 0, 1, ..., int64, shape (sites,). A batch shares its couplings, and so its colours.
@@ -32,7 +32,7 @@ def color_sites(problem: Ising) -> NDArray[np.int64]:
         >>> color_sites(path).tolist()
         [1, 0, 1]
     """
-    from spinlight.ising._dsatur import dsatur
+    from spinlight.kernels.coloring import dsatur
 
     rows, columns, _ = (part.cpu().numpy() for part in problem.edges())
     ends, others = np.concatenate([rows, columns]), np.concatenate([columns, rows])

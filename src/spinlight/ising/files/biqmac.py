@@ -27,7 +27,7 @@ def read_biqmac(path: str | os.PathLike[str]) -> Ising:
         OSError: the file cannot be opened.
 
     References:
-        Wiegele 2007, "Biq Mac Library: a collection of Max-Cut and quadratic 0-1 programming instances", section 2.2.
+        Wiegele 2007, "Biq Mac Library: a collection of Max-Cut and quadratic 0-1 programming instances".
     """
     listed = read_entries(path, diagonal=True)
     weights = np.where(listed.rows == listed.columns, listed.weights, 2 * listed.weights)

@@ -32,7 +32,7 @@ def read_rudy(path: str | os.PathLike[str]) -> Ising:
         OSError: the file cannot be opened.
 
     References:
-        Rinaldi 1998, "Rudy, a graph generator"; Wiegele 2007, "Biq Mac Library", section 2.1.
+        Rinaldi 1998, "Rudy, a graph generator"; Wiegele 2007, "Biq Mac Library".
     """
     graph = read_entries(path, diagonal=False)
     return ising_from_edges(

@@ -1,4 +1,4 @@
-"""The loop of DSATUR, compiled; imported by `color_sites` when it runs."""
+"""Graph colouring by DSATUR, compiled (Numba)."""
 
 from __future__ import annotations
 
