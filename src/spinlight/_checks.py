@@ -51,7 +51,7 @@ def positive_number(name: str, value: object) -> float:
 
 def spins_of(value: object, sites: int) -> Tensor:
     """Return `value` as a tensor if its last axis has `sites` entries, all of them -1 or +1."""
-    spins = torch.as_tensor(value)
+    spins = _real_tensor("spins", value)
     if spins.ndim == 0 or spins.shape[-1] != sites:
         raise InvalidStateError(
             f"spins need {sites} entries on their last axis, one per site; got shape {tuple(spins.shape)}"
@@ -63,7 +63,7 @@ def spins_of(value: object, sites: int) -> Tensor:
 
 def bits_of(value: object, units: int) -> Tensor:
     """Return `value` as a tensor if its last axis has `units` entries, all of them 0 or 1."""
-    bits = torch.as_tensor(value)
+    bits = _real_tensor("bits", value)
     if bits.ndim == 0 or bits.shape[-1] != units:
         raise InvalidStateError(
             f"bits need {units} entries on their last axis, one per unit; got shape {tuple(bits.shape)}"
@@ -71,6 +71,16 @@ def bits_of(value: object, units: int) -> Tensor:
     if not bool(((bits == 0) | (bits == 1)).all()):
         raise InvalidStateError("bits must be 0 or 1; for spins in {-1, +1} use spinlight.ising.bits_from_spins")
     return bits
+
+
+def _real_tensor(name: str, value: object) -> Tensor:
+    try:
+        tensor = torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InvalidStateError(f"{name} must be an array of numbers: {error}") from error
+    if tensor.is_complex():
+        raise InvalidStateError(f"{name} must be real, got {tensor.dtype}")
+    return tensor
 
 
 def require_extra(module: str, extra: str) -> ModuleType:

@@ -16,7 +16,7 @@ from torch import Tensor
 import spinlight
 from spinlight._checks import positive_integer, spins_of
 from spinlight._errors import FileFormatError, InvalidStateError
-from spinlight._files import atomic_file
+from spinlight._files import atomic_file, load_arrays
 from spinlight._random import Seed, derive_seed, resolve_seed
 from spinlight.ising import DrawInfo, Draws, Ising, Law
 
@@ -94,13 +94,12 @@ class ChainState:
         Raises:
             FileFormatError: the file holds no chain state.
         """
+        arrays = load_arrays(path)
         try:
-            with np.load(path, allow_pickle=False) as file:
-                return ChainState(torch.from_numpy(file["spins"]), **json.loads(str(file["about"])))
-        except (ValueError, KeyError, TypeError, EOFError) as error:
-            raise FileFormatError(
-                f"{os.fspath(path)} holds no chain state that ChainState.save wrote: {error}"
-            ) from error
+            return ChainState(torch.from_numpy(arrays["spins"]), **json.loads(str(arrays["about"])))
+        except (ValueError, KeyError, TypeError) as error:
+            name = os.fspath(path)
+            raise FileFormatError(f"{name} holds no chain state that ChainState.save wrote: {error}") from error
 
 
 class MarkovChain(Sampler):

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+
+from spinlight._checks import bits_of, require_extra, spins_of
+from spinlight._errors import InvalidStateError, MissingExtraError
+from spinlight._files import atomic_file
+
+
+@pytest.mark.parametrize("value", ["up", [["a"]], [[1, 1], [1]], torch.ones(2, dtype=torch.complex64), object()])
+def test_states_that_are_no_real_numbers_are_refused(value: object) -> None:
+    for check in (spins_of, bits_of):
+        with pytest.raises(InvalidStateError):
+            check(value, 2)
+
+
+def test_a_missing_extra_says_how_to_install_it() -> None:
+    with pytest.raises(MissingExtraError, match=r"pip install 'spinlight\[plot\]'"):
+        require_extra("a_module_that_does_not_exist", "plot")
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "result.bin"
+    target.write_bytes(b"old")
+    with pytest.raises(ZeroDivisionError), atomic_file(target) as file:
+        file.write(b"new" + bytes(1 // 0))
+    assert target.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["result.bin"]
+
+
+def test_a_write_has_the_permissions_of_any_new_file(tmp_path: Path) -> None:
+    with atomic_file(tmp_path / "result.bin") as file:
+        file.write(b"new")
+    (tmp_path / "plain.bin").write_bytes(b"")
+    assert (tmp_path / "result.bin").stat().st_mode == (tmp_path / "plain.bin").stat().st_mode
+
+
+def test_writers_of_one_file_do_not_mix(tmp_path: Path) -> None:
+    contents = [bytes([65 + i]) * 100_000 for i in range(4)]
+
+    def write(content: bytes) -> None:
+        with atomic_file(tmp_path / "result.bin") as file:
+            for start in range(0, len(content), 1000):
+                file.write(content[start : start + 1000])
+
+    writers = [threading.Thread(target=write, args=(content,)) for content in contents]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert (tmp_path / "result.bin").read_bytes() in contents
+    assert os.listdir(tmp_path) == ["result.bin"]
