@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from spinlight._checks import bits_of, nonnegative_integer, positive_integer
 from spinlight._errors import InvalidSettingError, InvalidStateError
 from spinlight._random import Seed, derive_seed, resolve_seed
-from spinlight.ising import Draws, Ising, SupportsDraw, ising_from_bits
+from spinlight.ising import Draws, Ising, SupportsDraw, ising_from_bits, kaiwu_from_ising
 
 
 class AbstractBoltzmannMachine(nn.Module, ABC):
@@ -104,10 +104,7 @@ class AbstractBoltzmannMachine(nn.Module, ABC):
         Returns:
             float64, symmetric with a zero diagonal, shape (num_nodes + 1, num_nodes + 1).
         """
-        problem = self.to_ising()
-        matrix = problem.couplings.new_zeros(self.num_nodes + 1, self.num_nodes + 1)
-        matrix[:-1, :-1] = problem.couplings / 2
-        matrix[:-1, -1] = matrix[-1, :-1] = problem.fields / 2
+        matrix, _ = kaiwu_from_ising(self.to_ising())
         return matrix
 
     def objective(self, positive: Tensor | Draws, negative: Tensor | Draws) -> Tensor:

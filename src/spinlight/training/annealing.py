@@ -1,0 +1,97 @@
+"""The pieces of annealed importance sampling: the independent base, the path, and the mean of the weights."""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from spinlight._errors import SpinlightWarning
+from spinlight.ising import Ising
+
+_FEWEST_EFFECTIVE = 10.0
+"""Effective chains below which the spread of the weights says nothing about their mean."""
+
+
+def anneal(problem: Ising, base: Tensor, spins: Tensor, path: Tensor, *, seed: int) -> tuple[Tensor, Tensor]:
+    """Walk chains along p_b(s) ~ exp((1 - b) base.s - b E(s)) without E's offset, one heat-bath sweep per value of b.
+
+    Args:
+        problem: E, at beta = 1.
+        base: fields of the independent distribution at b = 0, shape (sites,).
+        spins: states drawn from p at path[0], shape (chains, sites).
+        path: values of b, shape (steps + 1,).
+        seed: names the random streams.
+
+    Returns:
+        The chains at the end, int8, and log weights, float64, shape (chains,), whose exponentials average to
+        Z(path[-1]) / Z(path[0]).
+    """
+    from spinlight.kernels import run
+
+    couplings = run.DenseCouplings(problem.to_dense().couplings.to("cpu", torch.float32).numpy())
+    end, log_weights = run.annealed_weights(
+        couplings,
+        problem.fields.to("cpu", torch.float32).numpy(),
+        base.to("cpu", torch.float32).numpy(),
+        spins.to("cpu", torch.int8).numpy(),
+        path.numpy(),
+        seed=seed,
+        threads=torch.get_num_threads(),
+    )
+    return torch.from_numpy(end), torch.from_numpy(log_weights)
+
+
+def fitted_base(problem: Ising, spins: Tensor) -> Tensor:
+    """Return the fields of independent spins with the mean conditional probabilities of `spins`.
+
+    base_i = log(<sigmoid(2 f_i)> / <sigmoid(-2 f_i)>) / 2 with local fields f_i: less noisy than the spins' own means, never
+    infinite, and equal to h for a problem without couplings.
+
+    Args:
+        problem: at beta = 1.
+        spins: shape (chains, sites).
+
+    Returns:
+        float64, shape (sites,), rounded to float32 so that the kernel's base is this one.
+    """
+    local = 2 * problem.local_fields(spins).cpu()
+    up, down = (torch.logsumexp(functional.logsigmoid(sign * local), 0) for sign in (1, -1))
+    return (0.5 * (up - down)).to(torch.float32).to(torch.float64)
+
+
+def base_log_partition(base: Tensor) -> float:
+    """Return log Z of independent spins, sum_i log(2 cosh base_i)."""
+    return float(torch.logaddexp(base, -base).sum())
+
+
+def states_of_base(base: Tensor, chains: int, seed: int) -> Tensor:
+    """Return independent spins, p(s_i = +1) = sigmoid(2 base_i), int8, shape (chains, sites)."""
+    generator = torch.Generator().manual_seed(seed)
+    up = torch.bernoulli(torch.sigmoid(2 * base).expand(chains, -1), generator=generator)
+    return (2 * up - 1).to(torch.int8)
+
+
+def log_mean_weight(log_weights: Tensor) -> tuple[float, float, float]:
+    """Return log <w>, its standard error by the delta method, and the effective number of chains (sum w)^2 / sum w^2.
+
+    Warns:
+        SpinlightWarning: fewer than ten effective chains; the standard error is NaN.
+    """
+    count = len(log_weights)
+    value = float(torch.logsumexp(log_weights, 0)) - math.log(count)
+    weights = np.exp(log_weights.numpy() - value)
+    effective = count / float(np.mean(weights**2))
+    if effective < min(_FEWEST_EFFECTIVE, count) and count > 1:
+        warnings.warn(
+            f"the mean weight hangs on {effective:.1f} of {count} annealed chains, so its error cannot be told; take more steps",
+            SpinlightWarning,
+            stacklevel=3,
+        )
+        return value, math.nan, effective
+    error = float(weights.std(ddof=1)) / math.sqrt(count) if count > 1 else math.nan
+    return value, error, effective
