@@ -78,7 +78,12 @@ def openjij_anneal(problem: Ising, schedule: Schedule, *, dense: bool) -> Anneal
     import openjij
 
     model = _openjij_model(problem, dense=dense)
-    options = {"num_sweeps": schedule.sweeps, "beta_min": schedule.first, "beta_max": schedule.last, "sparse": not dense}
+    options = {
+        "num_sweeps": schedule.sweeps,
+        "beta_min": schedule.first,
+        "beta_max": schedule.last,
+        "sparse": not dense,
+    }
 
     def run(reads: int, seed: int) -> np.ndarray:
         # A sampler stores the options of its last call: threads need one each.
@@ -141,7 +146,9 @@ def thrml_chains(problem: Ising, colours: Sequence[int], chains: int, beta: floa
         jnp.asarray(weights, jnp.float32),
         jnp.float32(beta),
     )
-    blocks = [Block([nodes[i] for i in range(problem.sites) if colours[i] == colour]) for colour in sorted(set(colours))]
+    blocks = [
+        Block([nodes[i] for i in range(problem.sites) if colours[i] == colour]) for colour in sorted(set(colours))
+    ]
     program = IsingSamplingProgram(model, blocks, clamped_blocks=[])
     schedule = SamplingSchedule(n_warmup=sweeps, n_samples=1, steps_per_sample=1)
 
