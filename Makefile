@@ -4,7 +4,7 @@
 #   make test    the default test suite
 #   make check   formatting, lint and types
 #   make bench   every benchmark row that fits in fifteen minutes, then the pages made from them
-#   make docs    the documentation, warnings being errors, with its doctests
+#   make docs    the documentation, warnings being errors, and its examples, which are run
 #   make clean   remove what the targets above made, except runs/
 
 PYTHON ?= python3
@@ -30,9 +30,9 @@ bench: $(VENV)/installed-bench
 	status=0; $(BIN)/python benchmarks/samplers.py --json benchmarks/results/samplers.json || status=$$?; \
 	$(BIN)/python benchmarks/report.py && exit $$status
 
-docs: $(VENV)/installed-train+cells+docs
+docs: $(VENV)/installed-train+cells+docs+dev
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
-	$(BIN)/sphinx-build -W --keep-going -q -b doctest docs docs/_build/doctest
+	$(BIN)/python -m pytest -q tests/test_docs.py
 
 clean:
 	rm -rf $(VENV) docs/_build build dist .pytest_cache .mypy_cache .ruff_cache
