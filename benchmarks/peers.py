@@ -152,14 +152,16 @@ def thrml_chains(problem: Ising, colours: Sequence[int], chains: int, beta: floa
     program = IsingSamplingProgram(model, blocks, clamped_blocks=[])
     schedule = SamplingSchedule(n_warmup=sweeps, n_samples=1, steps_per_sample=1)
 
+    start = hinton_init(jax.random.key(0), model, blocks, (chains,))
+
     @jax.jit
-    def chain(key: Any, state: Any) -> Any:
-        return jax.vmap(lambda k, s: sample_states(k, program, schedule, s, [], [Block(nodes)]))(key, state)
+    def walk(key: Any) -> Any:
+        keys = jax.random.split(key, chains)
+        return jax.vmap(lambda k, s: sample_states(k, program, schedule, s, [], [Block(nodes)]))(keys, start)
 
     def run(reads: int, seed: int) -> np.ndarray:
-        start, walk = jax.random.split(jax.random.key(seed))
-        states = chain(jax.random.split(walk, chains), hinton_init(start, model, blocks, (chains,)))
-        return 2 * np.asarray(states[0]).reshape(chains, problem.sites).astype(np.int8) - 1
+        states = np.asarray(walk(jax.random.key(seed))[0])
+        return 2 * states.reshape(chains, problem.sites).astype(np.int8) - 1
 
     return run
 

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -95,7 +96,8 @@ def _anneal(
 ) -> list[Claim]:
     """Return two speed rows and one energy row per peer."""
     threads = harness.cores()
-    reads = max(threads, reads // 8) if settings.quick else reads
+    if settings.quick:
+        reads, schedule = max(threads, reads // 8), replace(schedule, sweeps=schedule.sweeps // 10)
     anneals = {
         OURS: _our_anneal(problem, schedule),
         "dwave-samplers threads": peers.threaded(peers.dwave_anneal(problem, schedule), threads),
