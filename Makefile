@@ -21,7 +21,7 @@ run: $(VENV)/installed-train+cells
 test: $(VENV)/installed-train+cells+bench+dev
 	$(BIN)/python -m pytest -m "not slow"
 
-check: $(VENV)/installed-dev
+check: $(VENV)/installed-train+cells+dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
