@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 from pathlib import Path
 
 import numpy as np
-import scipy.sparse
 
-from spinlight.ising import Ising
+from spinlight.ising import Ising, ising_from_edges, read_rudy
+
+ROOT = Path(__file__).parents[1]
 
 
 def dense_signs(sites: int, seed: int) -> Ising:
@@ -41,20 +41,18 @@ def regular_signs(sites: int, degree: int, seed: int) -> Ising:
 
 
 def gset_like(seed: int) -> tuple[Ising, str]:
-    """Return the Max-Cut problem G1 (800 spins, mean degree 48, J = -1) with its name; a random graph of its size if absent.
+    """Return the Ising problem of the Max-Cut graph G1 (800 spins, mean degree 48, J = -1/2) with its name.
 
-    G1 itself is read from the folder `SPINLIGHT_DATA`, or ../shared/data. Helmberg & Rendl's generator rudy made it as a
-    random graph of density 6 %: 19,176 edges.
+    G1 is read from the folder `SPINLIGHT_DATA`, or ../shared/data; without it, a random graph of its 19,176 edges stands in
+    (rudy made G1 as a random graph of density 6 %). The offset is dropped: energies are compared relative to their size.
     """
-    path = Path(os.environ.get("SPINLIGHT_DATA", "../shared/data")) / "ising" / "gset" / "G1.txt.gz"
+    path = Path(os.environ.get("SPINLIGHT_DATA") or ROOT / "../shared/data") / "ising" / "gset" / "G1.txt.gz"
     if path.is_file():
-        lines = gzip.decompress(path.read_bytes()).decode().splitlines()
-        (sites, _), *edges = [tuple(map(int, line.split()[:2])) for line in lines if line.strip()]
-        rows, columns = np.array(edges).T - 1
-        return _edges(rows, columns, -np.ones(len(rows)), sites), "G1"
+        graph = read_rudy(path)
+        return Ising(graph.fields, graph.couplings), "gset-G1"
     rows, columns = np.triu_indices(800, 1)
     kept = np.random.default_rng(seed).choice(len(rows), 19176, replace=False)
-    return _edges(rows[kept], columns[kept], -np.ones(19176), 800), "random graph of G1's size"
+    return ising_from_edges(800, rows[kept], columns[kept], np.full(19176, -0.5)), "gset-like"
 
 
 def _dense(weights: np.ndarray) -> Ising:
@@ -63,9 +61,4 @@ def _dense(weights: np.ndarray) -> Ising:
 
 
 def _sparse(rows: np.ndarray, columns: np.ndarray, sites: int, seed: int) -> Ising:
-    return _edges(rows, columns, np.random.default_rng(seed).choice([-1.0, 1.0], size=len(rows)), sites)
-
-
-def _edges(rows: np.ndarray, columns: np.ndarray, weights: np.ndarray, sites: int) -> Ising:
-    upper = scipy.sparse.coo_matrix((weights, (rows, columns)), shape=(sites, sites))
-    return Ising(np.zeros(sites), upper + upper.T)
+    return ising_from_edges(sites, rows, columns, np.random.default_rng(seed).choice([-1.0, 1.0], size=len(rows)))

@@ -80,7 +80,7 @@ def _anneal_regular(settings: Settings) -> list[Claim]:
 
 def _anneal_gset(settings: Settings) -> list[Claim]:
     problem, name = problems.gset_like(1)
-    schedule = peers.Schedule(0.02, 2.0, SWEEPS)
+    schedule = peers.Schedule(0.04, 4.0, SWEEPS)
     return _anneal(f"anneal/{name}", problem, schedule, 64, 4.0, settings, dense=False)
 
 

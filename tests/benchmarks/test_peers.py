@@ -4,38 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
+from helpers.enumeration import boltzmann
+from helpers.statistics import law_p_value, threshold
 from spinlight.ising import Ising
 
 peers = pytest.importorskip("peers")
 pytest.importorskip("openjij", reason="the extra `bench` is not installed")
 
 BETA = 0.7
-# Five times the standard error of a frequency from this many draws: each comparison fails by chance in one run of a million.
 DRAWS = 4000
-SLACK = 5 * (0.25 / DRAWS) ** 0.5
 
 
 def three_spins() -> Ising:
     # A frustrated triangle with fields: no symmetry hides a wrong sign or a factor of two.
     return Ising([0.4, -0.2, 0.1], [[0.0, 0.8, -0.5], [0.8, 0.0, 0.6], [-0.5, 0.6, 0.0]])
-
-
-def law(problem: Ising, beta: float) -> np.ndarray:
-    """Return the Boltzmann probabilities of all eight states, written out from the definition."""
-    states = all_states()
-    fields, couplings = problem.fields.numpy(), problem.couplings.numpy()
-    weights = [np.exp(beta * (fields @ s + 0.5 * s @ couplings @ s)) for s in states]
-    return np.array(weights) / sum(weights)
-
-
-def all_states() -> np.ndarray:
-    return np.array([[2 * (code >> site & 1) - 1 for site in range(3)] for code in range(8)])
-
-
-def frequencies(spins: np.ndarray) -> np.ndarray:
-    codes = ((spins == 1) * np.array([1, 2, 4])).sum(1)
-    return np.bincount(codes, minlength=8) / len(spins)
 
 
 def constant(sweeps: int):
@@ -72,11 +56,10 @@ ALL = [draw_dwave, draw_openjij_sparse, draw_openjij_dense, draw_openjij_core, d
 @pytest.mark.parametrize("draw", ALL)
 def test_a_peer_samples_our_problem_at_our_beta(draw) -> None:
     problem = three_spins()
-    measured = frequencies(draw(problem))
-    assert np.abs(measured - law(problem, BETA)).max() < SLACK
-    # Negative controls: the flipped sign and half the beta are told apart by the same draws.
-    assert np.abs(measured - law(problem, -BETA)).max() > SLACK
-    assert np.abs(measured - law(problem, BETA / 2)).max() > SLACK
+    spins = torch.from_numpy(draw(problem))
+    assert law_p_value(spins, boltzmann(problem, BETA)) > threshold()
+    assert law_p_value(spins, boltzmann(problem, -BETA)) < threshold()
+    assert law_p_value(spins, boltzmann(problem, BETA / 2)) < threshold()
 
 
 def test_threads_share_out_the_reads_and_use_different_seeds() -> None:

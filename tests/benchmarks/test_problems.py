@@ -37,5 +37,11 @@ def test_the_stand_in_for_g1_has_its_size(monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("SPINLIGHT_DATA", str(tmp_path))
     problem, name = problems.gset_like(1)
     rows, _, weights = problem.edges()
-    assert (problem.sites, len(rows), set(weights.tolist())) == (800, 19176, {-1.0})
-    assert name != "G1"
+    assert (problem.sites, len(rows), set(weights.tolist())) == (800, 19176, {-0.5})
+    assert name == "gset-like"
+
+
+def test_g1_is_read_where_there_is_real_data(monkeypatch, data_folder) -> None:
+    monkeypatch.setenv("SPINLIGHT_DATA", str(data_folder))
+    problem, name = problems.gset_like(1)
+    assert (problem.sites, len(problem.edges()[0]), name) == (800, 19176, "gset-G1")
