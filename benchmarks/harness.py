@@ -180,6 +180,7 @@ HEADER = "| row | value | spread | required | holds | measured |\n|---|---|---|-
 
 
 def _record(claim: Claim, settings: Settings) -> dict[str, object]:
+    """Return a claim as plain JSON values, with where it comes from."""
     return {
         **asdict(claim),
         "holds": claim.holds,

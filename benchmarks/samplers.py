@@ -25,7 +25,7 @@ import peers
 import problems
 from harness import Case, Claim, Settings
 from spinlight.ising import Ising
-from spinlight.samplers import Gibbs, SimulatedAnnealing
+from spinlight.samplers import GeometricSchedule, Gibbs, SimulatedAnnealing
 
 SWEEPS = 1000
 OURS = "spinlight"
@@ -33,7 +33,7 @@ OURS = "spinlight"
 
 def cases() -> list[Case]:
     """Return every case, dense before sparse before heat baths before start-up."""
-    dense = {50: (512, 4.0), 100: (256, 4.0), 500: (32, 8.0), 1000: (16, 8.0)}
+    dense = {50: (512, 4.0), 100: (256, 4.0), 500: (32, 8.0), 1000: (32, 8.0)}
     kinds = {"signs": problems.dense_signs, "gaussian": problems.dense_gaussian}
     listed = [
         Case(f"anneal/dense-{kind}-{sites}", partial(_anneal_dense, make, sites, reads, required))
@@ -99,7 +99,7 @@ def _anneal(
     if settings.quick:
         reads, schedule = max(threads, reads // 8), replace(schedule, sweeps=schedule.sweeps // 10)
     anneals = {
-        OURS: _our_anneal(problem, schedule),
+        OURS: _our_anneal(problem, schedule, threads),
         "dwave-samplers threads": peers.threaded(peers.dwave_anneal(problem, schedule), threads),
         "dwave-samplers default": peers.dwave_anneal(problem, schedule),
         "OpenJij threads": peers.threaded(peers.openjij_anneal(problem, schedule, dense=dense), threads),
@@ -129,8 +129,9 @@ def _kept(anneal: peers.Anneal, kept: list[np.ndarray], reads: int, visits: int,
     return visits
 
 
-def _our_anneal(problem: Ising, schedule: peers.Schedule) -> peers.Anneal:
-    sampler = SimulatedAnnealing(sweeps=schedule.sweeps, beta=schedule.last)
+def _our_anneal(problem: Ising, schedule: peers.Schedule, threads: int) -> peers.Anneal:
+    path = GeometricSchedule(first=schedule.first)
+    sampler = SimulatedAnnealing(sweeps=schedule.sweeps, beta=schedule.last, schedule=path, threads=threads)
 
     def run(reads: int, seed: int) -> np.ndarray:
         return sampler.draw(problem, reads, seed=seed).spins.numpy()
@@ -155,16 +156,16 @@ def _excess(row: str, energies: Mapping[str, np.ndarray], peer: str, seconds: fl
     """Return how far our mean energy lies above the peer's, in percent of it; all the peer's forms together."""
     ours = energies[OURS]
     theirs = np.concatenate([values for who, values in energies.items() if who.startswith(peer)])
-    size = abs(theirs.mean()) / 100
-    excess = (ours.mean() - theirs.mean()) / size
-    error = (ours.var(ddof=1) / len(ours) + theirs.var(ddof=1) / len(theirs)) ** 0.5 / size
+    size = abs(float(theirs.mean())) / 100
+    excess = float(ours.mean() - theirs.mean()) / size
+    error = _standard_error(ours, theirs) / size
     return Claim(
         row=row,
         value=excess,
         unit="% above",
         interval=(excess - 2 * error, excess + 2 * error),
         required=0.1,
-        peers={OURS: ours.mean(), peer: theirs.mean()},
+        peers={OURS: float(ours.mean()), peer: float(theirs.mean())},
         seconds=seconds,
         sense="most",
         slack=2 * error,
@@ -198,7 +199,7 @@ def _heat_bath(
     """Return a speed row and an agreement row per peer; 64 chains for everybody."""
     sweeps = {who: max(10, count // 10) if settings.quick else count for who, count in sweeps.items()}
     runs: dict[str, Callable[[int], np.ndarray]] = {}
-    sampler = Gibbs(sweeps=sweeps[OURS], beta=beta)
+    sampler = Gibbs(sweeps=sweeps[OURS], beta=beta, threads=harness.cores())
     runs[OURS] = lambda seed: sampler.draw(problem, chains, seed=seed).spins.numpy()
     if "THRML" in sweeps:
         runs["THRML"] = partial(peers.thrml_chains(problem, colours, chains, beta, sweeps["THRML"]), chains)
@@ -226,18 +227,22 @@ def _walk(run: Callable[[int], np.ndarray], last: dict[str, np.ndarray], who: st
 def _agreement(row: str, energies: Mapping[str, np.ndarray], peer: str, seconds: float) -> Claim:
     """Return how many standard errors lie between the mean energies of the last states of the chains."""
     ours, theirs = energies[OURS], energies[peer]
-    error = (ours.var(ddof=1) / len(ours) + theirs.var(ddof=1) / len(theirs)) ** 0.5
-    distance = float(abs(ours.mean() - theirs.mean()) / error)
+    distance = abs(float(ours.mean() - theirs.mean())) / _standard_error(ours, theirs)
     return Claim(
         row=row,
         value=distance,
         unit="standard errors",
         interval=(distance, distance),
         required=4.5,
-        peers={OURS: ours.mean(), peer: theirs.mean()},
+        peers={OURS: float(ours.mean()), peer: float(theirs.mean())},
         seconds=seconds,
         sense="most",
     )
+
+
+def _standard_error(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """Return that of the difference of two means."""
+    return float(ours.var(ddof=1) / len(ours) + theirs.var(ddof=1) / len(theirs)) ** 0.5
 
 
 FIRST_CALL = """

@@ -24,13 +24,25 @@ autodoc_typehints = "signature"
 autodoc_default_options = {"members": True, "inherited-members": False, "show-inheritance": True}
 python_maximum_signature_line_length = 100
 
-SINGLE_BACKTICKS = re.compile(r"(?<![`:])`([^`]+)`(?!`)")
+MARKUP = re.compile(r"``.+?``|:\w+:`[^`]+`|`[^`]+`|[*|]")
 
 
 def setup(app: Any) -> None:
-    """Read the single backticks of docstrings as code, before napoleon looks for colons in them."""
-    app.connect("autodoc-process-docstring", _code, priority=100)
+    """Read docstrings as they are written, single backticks for code and formulas in plain text, before napoleon does."""
+    app.connect("autodoc-process-docstring", _plain, priority=100)
 
 
-def _code(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    lines[:] = [SINGLE_BACKTICKS.sub(r"``\1``", line) for line in lines]
+def _plain(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    example = False
+    for number, line in enumerate(lines):
+        example = line.lstrip().startswith(">>>") or (example and bool(line.strip()))
+        if not example:
+            lines[number] = MARKUP.sub(_escaped, line)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    """Return a formula's stars and bars escaped, code in double backticks, and other markup as it is."""
+    text = match.group()
+    if text in "*|":
+        return "\\" + text
+    return f"`{text}`" if text.startswith("`") and not text.startswith("``") else text
