@@ -1,0 +1,224 @@
+"""What every benchmark shares: rows, paired repeats, options, the printed table and the JSON file.
+
+A benchmark is a list of cases; a case measures something and returns rows; a row is one claim that holds or does not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import importlib.metadata
+import json
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from spinlight._files import atomic_file
+
+VERSIONED = (
+    "spinlight",
+    "torch",
+    "numpy",
+    "numba",
+    "dwave-samplers",
+    "dwave-pytorch-plugin",
+    "openjij",
+    "thrml",
+    "jax",
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options of one run.
+
+    Args:
+        quick: smaller work and fewer repeats, to see that everything runs; its numbers prove nothing.
+        seeds: repeats of each paired measurement.
+    """
+
+    quick: bool
+    seeds: int
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One measured number and what is asked of it.
+
+    Args:
+        row: name, unique in the benchmark: "case/what is measured".
+        value: the measured number.
+        unit: its unit; "x" for a ratio.
+        interval: its spread, lowest and highest; the words of the benchmark say of what kind.
+        required: the bound, or None for a number that is only reported.
+        sense: whether `required` is a lower ("least") or an upper ("most") bound.
+        slack: statistical allowance beside the bound, two standard errors of `value`; zero for a speed.
+        peers: named numbers of the same measurement, ours included.
+        seconds: wall-clock time of the measurement.
+    """
+
+    row: str
+    value: float
+    unit: str
+    interval: tuple[float, float]
+    required: float | None
+    peers: Mapping[str, float]
+    seconds: float
+    sense: Literal["least", "most"] = "least"
+    slack: float = 0.0
+
+    @property
+    def holds(self) -> bool:
+        """Whether the number is on the right side of its bound, or within its slack."""
+        if self.required is None:
+            return True
+        if self.sense == "least":
+            return self.value + self.slack >= self.required
+        return self.value - self.slack <= self.required
+
+
+@dataclass(frozen=True)
+class Case:
+    """A measurement that yields rows; `name` is what --rows selects."""
+
+    name: str
+    measure: Callable[[Settings], Sequence[Claim]]
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A median of paired ratios with the smallest and the largest of them."""
+
+    median: float
+    lowest: float
+    highest: float
+
+
+def alternate(
+    contenders: Mapping[str, Callable[[int], float]], repeats: int, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, list[float]]:
+    """Return the rates, in work per second, of contenders that take turns.
+
+    Each is called once before the clock starts (compilation, caches), then `repeats` times, one after the other within a
+    round, so that a slow spell of the machine falls on all of them.
+
+    Args:
+        contenders: name -> function of a seed, which does the work and returns its amount.
+        repeats: rounds that are timed.
+        clock: seconds since some moment.
+    """
+    for work in contenders.values():
+        work(0)
+    rates: dict[str, list[float]] = {name: [] for name in contenders}
+    for seed in range(1, repeats + 1):
+        for name, work in contenders.items():
+            start = clock()
+            amount = work(seed)
+            rates[name].append(amount / (clock() - start))
+    return rates
+
+
+def paired_ratio(ours: Sequence[float], peer: Sequence[float]) -> Ratio:
+    """Return the median and the range of ours / peer, round by round."""
+    ratios = [mine / theirs for mine, theirs in zip(ours, peer, strict=True)]
+    return Ratio(statistics.median(ratios), min(ratios), max(ratios))
+
+
+def machine() -> str:
+    """Return the machine in words: processor, cores that this process may use, operating system, Python."""
+    return f"{_processor()}, {cores()} cores, {platform.system()}, Python {platform.python_version()}"
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def main(cases: Sequence[Case], about: str, arguments: Sequence[str] | None = None) -> int:
+    """Run the selected cases; print a Markdown table, write the JSON file, return 1 when a row falls short, else 0."""
+    options = _parse(about, arguments)
+    selected = [case for case in cases if fnmatch.fnmatch(case.name, options.rows)]
+    if not selected:
+        print(f"no row matches {options.rows!r}; there are: {', '.join(case.name for case in cases)}", file=sys.stderr)
+        return 2
+    settings = Settings(options.quick, options.seeds or (2 if options.quick else 5))
+    rows = []
+    print(HEADER)
+    for case in selected:
+        for claim in case.measure(settings):
+            rows.append(_record(claim, settings))
+            print(table_line(rows[-1]), flush=True)
+    if options.json:
+        write_rows(options.json, rows)
+    return 0 if all(row["holds"] for row in rows) else 1
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
+    """Write rows as JSON, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path) as file:
+        file.write(json.dumps(list(rows), indent=1).encode() + b"\n")
+
+
+def table_line(row: Mapping[str, object]) -> str:
+    """Return one line of the Markdown table of rows."""
+    lowest, highest = row["interval"]
+    bound = "-" if row["required"] is None else f"{'>=' if row['sense'] == 'least' else '<='} {row['required']:g}"
+    verdict = "-" if row["required"] is None else "yes" if row["holds"] else "**no**"
+    peers = ", ".join(f"{name} {value:.4g}" for name, value in row["peers"].items())
+    return f"| {row['row']} | {row['value']:.3g} {row['unit']} | {lowest:.3g} .. {highest:.3g} | {bound} | {verdict} | {peers} |"
+
+
+HEADER = "| row | value | spread | required | holds | measured |\n|---|---|---|---|---|---|"
+
+
+def _record(claim: Claim, settings: Settings) -> dict[str, object]:
+    """Return a claim as plain JSON values, with where it comes from."""
+    return {
+        **asdict(claim),
+        "holds": claim.holds,
+        "seeds": settings.seeds,
+        "quick": settings.quick,
+        "command": " ".join(["python", *_relative(sys.argv)]),
+        "machine": machine(),
+        "versions": {name: version for name in VERSIONED if (version := _version(name))},
+    }
+
+
+def _relative(arguments: Sequence[str]) -> list[str]:
+    script = Path(arguments[0])
+    return [f"{script.parent.name}/{script.name}", *arguments[1:]]
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _parse(about: str, arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("--rows", default="*", metavar="GLOB", help="the cases to run (default: all)")
+    parser.add_argument("--quick", action="store_true", help="small work: shows that it runs, proves nothing")
+    parser.add_argument("--seeds", type=int, metavar="N", help="paired repeats (default: 5, with --quick 2)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows here")
+    options = parser.parse_args(arguments)
+    if options.seeds is not None and options.seeds < 1:
+        parser.error("--seeds must be at least 1")
+    return options

@@ -1,0 +1,64 @@
+"""The instances that benchmarks run on, each from a seed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from spinlight.ising import Ising, ising_from_edges, read_rudy
+
+ROOT = Path(__file__).parents[1]
+
+
+def dense_signs(sites: int, seed: int) -> Ising:
+    """Return +/-J on the complete graph: every J_ij is -1 or +1."""
+    signs = np.random.default_rng(seed).choice([-1.0, 1.0], size=(sites, sites))
+    return _dense(signs)
+
+
+def dense_gaussian(sites: int, seed: int) -> Ising:
+    """Return the Sherrington-Kirkpatrick model: J_ij from N(0, 1/n)."""
+    return _dense(np.random.default_rng(seed).normal(0.0, sites**-0.5, size=(sites, sites)))
+
+
+def torus_signs(side: int, seed: int) -> Ising:
+    """Return +/-J on the periodic square lattice of side x side spins, numbered row by row."""
+    site = np.arange(side * side).reshape(side, side)
+    rows = np.concatenate([site.ravel(), site.ravel()])
+    columns = np.concatenate([np.roll(site, -1, 0).ravel(), np.roll(site, -1, 1).ravel()])
+    return _sparse(rows, columns, side * side, seed)
+
+
+def regular_signs(sites: int, degree: int, seed: int) -> Ising:
+    """Return +/-J on a random regular graph."""
+    import networkx
+
+    graph = networkx.random_regular_graph(degree, sites, seed=seed)
+    rows, columns = np.array(graph.edges).T
+    return _sparse(rows, columns, sites, seed)
+
+
+def gset_like(seed: int) -> tuple[Ising, str]:
+    """Return the Ising problem of the Max-Cut graph G1 (800 spins, mean degree 48, J = -1/2) with its name.
+
+    G1 is read from the folder `SPINLIGHT_DATA`, or ../shared/data; without it, a random graph of its 19,176 edges stands in
+    (rudy made G1 as a random graph of density 6 %). The offset is dropped: energies are compared relative to their size.
+    """
+    path = Path(os.environ.get("SPINLIGHT_DATA") or ROOT / "../shared/data") / "ising" / "gset" / "G1.txt.gz"
+    if path.is_file():
+        graph = read_rudy(path)
+        return Ising(graph.fields, graph.couplings), "gset-G1"
+    rows, columns = np.triu_indices(800, 1)
+    kept = np.random.default_rng(seed).choice(len(rows), 19176, replace=False)
+    return ising_from_edges(800, rows[kept], columns[kept], np.full(19176, -0.5)), "gset-like"
+
+
+def _dense(weights: np.ndarray) -> Ising:
+    upper = np.triu(weights, 1)
+    return Ising(np.zeros(len(upper)), upper + upper.T)
+
+
+def _sparse(rows: np.ndarray, columns: np.ndarray, sites: int, seed: int) -> Ising:
+    return ising_from_edges(sites, rows, columns, np.random.default_rng(seed).choice([-1.0, 1.0], size=len(rows)))

@@ -1,0 +1,71 @@
+"""The benchmark harness: pairing, verdicts, files, exit status."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import pytest
+
+import harness
+
+
+def claim(value: float, required: float | None, **options) -> harness.Claim:
+    return harness.Claim("case/peer", value, "x", (value, value), required, {"ours": 2e6}, 0.1, **options)
+
+
+def case(value: float, required: float | None) -> harness.Case:
+    return harness.Case("case", lambda settings: [claim(value, required)])
+
+
+def test_contenders_take_turns_and_are_called_once_before_the_clock() -> None:
+    order = []
+    contenders = {name: lambda seed, name=name: order.append((name, seed)) or 6.0 for name in "ab"}
+    ticks = itertools.count(step=2.0)
+    rates = harness.alternate(contenders, repeats=2, clock=lambda: next(ticks))
+    assert order == [("a", 0), ("b", 0), ("a", 1), ("b", 1), ("a", 2), ("b", 2)]
+    assert rates == {"a": [3.0, 3.0], "b": [3.0, 3.0]}
+
+
+def test_a_slow_spell_that_hits_both_leaves_the_ratio_alone() -> None:
+    ours, peer = [100.0, 20.0, 90.0], [10.0, 2.0, 10.0]
+    assert harness.paired_ratio(ours, peer) == harness.Ratio(10.0, 9.0, 10.0)
+
+
+def test_a_claim_holds_on_the_right_side_of_its_bound() -> None:
+    assert claim(8.0, 8.0).holds
+    assert not claim(7.9, 8.0).holds
+    assert claim(0.2, 0.3, sense="most").holds
+    assert not claim(0.4, 0.3, sense="most").holds
+    assert claim(0.0, None).holds
+
+
+def test_slack_excuses_no_more_than_itself() -> None:
+    assert claim(0.15, 0.1, sense="most", slack=0.06).holds
+    assert not claim(0.15, 0.1, sense="most", slack=0.04).holds
+
+
+def test_a_row_that_falls_short_makes_the_exit_status_one(capsys) -> None:
+    assert harness.main([case(9.0, 8.0)], "", []) == 0
+    assert harness.main([case(7.0, 8.0)], "", []) == 1
+    assert "**no**" in capsys.readouterr().out
+
+
+def test_rows_are_selected_by_glob_and_an_unknown_name_is_refused(capsys) -> None:
+    assert harness.main([case(7.0, 8.0)], "", ["--rows", "cas*"]) == 1
+    assert harness.main([case(7.0, 8.0)], "", ["--rows", "other"]) == 2
+    assert "case" in capsys.readouterr().err
+
+
+def test_the_json_file_holds_every_row_with_its_origin(tmp_path) -> None:
+    path = tmp_path / "results" / "rows.json"
+    harness.main([case(9.0, 8.0)], "", ["--json", str(path), "--seeds", "3", "--quick"])
+    (row,) = json.loads(path.read_text())
+    assert (row["row"], row["value"], row["holds"], row["seeds"], row["quick"]) == ("case/peer", 9.0, True, 3, True)
+    assert {"unit", "interval", "required", "peers", "seconds", "command", "machine", "versions"} <= row.keys()
+
+
+def test_nonsense_repeats_are_refused() -> None:
+    with pytest.raises(SystemExit) as caught:
+        harness.main([case(9.0, 8.0)], "", ["--seeds", "0"])
+    assert caught.value.code == 2

@@ -1,0 +1,54 @@
+"""Pages made from benchmark results."""
+
+from __future__ import annotations
+
+import pytest
+
+import harness
+import report
+
+
+def rows() -> list[dict]:
+    about = {"seeds": 5, "quick": False, "command": "python x", "machine": "m", "versions": {"torch": "1"}}
+    numbers = {"interval": [1.0, 2.0], "peers": {}, "seconds": 1.0, "sense": "least", "slack": 0.0}
+    fast = {"row": "anneal/a/peer", "value": 9.0, "unit": "x", "required": 8.0, "holds": True}
+    slow = {"row": "anneal/b/peer", "value": 7.0, "unit": "x", "required": 8.0, "holds": False}
+    return [{**fast, **numbers, **about}, {**slow, **numbers, **about}]
+
+
+def test_the_results_page_shows_every_row_and_counts_those_that_hold() -> None:
+    page = report.results_page({"samplers": rows()})
+    assert "1 of 2 claims hold" in page
+    assert all(harness.table_line(row) in page for row in rows())
+
+
+def test_a_quick_run_is_called_one() -> None:
+    quick = [{**row, "quick": True} for row in rows()]
+    assert "proves nothing" in report.results_page({"samplers": quick})
+    assert "proves nothing" not in report.results_page({"samplers": rows()})
+
+
+def test_the_summary_marks_what_falls_short() -> None:
+    block = report.summary({"samplers": rows()})
+    assert "| anneal/a | 9x |" in block
+    assert "| anneal/b | **7x** |" in block
+
+
+def test_the_block_between_the_markers_is_replaced_and_nothing_else() -> None:
+    page = f"top\n{report.BEGIN}\nold\n{report.END}\nbottom\n"
+    once = report.between_markers(page, "new")
+    assert once == f"top\n{report.BEGIN}\nnew\n{report.END}\nbottom\n"
+    assert report.between_markers(once, "new") == once
+
+
+def test_a_page_without_markers_is_refused() -> None:
+    with pytest.raises(ValueError, match="markers"):
+        report.between_markers("no markers", "new")
+
+
+def test_both_pages_are_written_even_before_anything_is_measured(tmp_path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "README.md").write_text(f"{report.BEGIN}\n{report.END}\n")
+    assert report.main(tmp_path) == 0
+    assert "make bench" in (tmp_path / "docs" / "results.md").read_text()
+    assert "make bench" in (tmp_path / "README.md").read_text()

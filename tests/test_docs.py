@@ -1,0 +1,66 @@
+"""What the pages show runs: every Python block of the README and of docs/, and every example in a docstring."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+import re
+from pathlib import Path
+
+import pytest
+
+import spinlight
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+MODULES = [module.name for module in pkgutil.walk_packages(spinlight.__path__, "spinlight.")]
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+def blocks(page: Path) -> list[str]:
+    return BLOCK.findall(page.read_text())
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: page.name)
+def test_the_snippets_of_a_page_run_one_after_the_other(page: Path, monkeypatch, tmp_path) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict = {"__name__": "page"}
+    for source in blocks(page):
+        if ">>>" in source:
+            example = doctest.DocTestParser().get_doctest(source, names, page.name, str(page), 0)
+            result = doctest.DocTestRunner(optionflags=FLAGS).run(example, clear_globs=False)
+            assert result.attempted > 0
+            assert result.failed == 0
+            names = example.globs
+        else:
+            exec(compile(source, str(page), "exec"), names)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_examples_of_a_module_run(name: str) -> None:
+    assert doctest.testmod(importlib.import_module(name), optionflags=FLAGS).failed == 0
+
+
+def test_a_wrong_example_is_found() -> None:
+    wrong = doctest.DocTestParser().get_doctest(">>> 1 + 1\n3\n", {}, "wrong", None, 0)
+    assert doctest.DocTestRunner(verbose=False).run(wrong, out=lambda text: None).failed == 1
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_relative_links_of_a_page_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text())
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_every_make_target_that_a_page_names_exists() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {name for page in PAGES for name in re.findall(r"\bmake ([a-z]+)\b`?", code(page))}
+    assert named
+    assert named <= targets
+
+
+def code(page: Path) -> str:
+    """Return the inline code and the fenced blocks of a page: prose may say "make sure"."""
+    return "\n".join(re.findall(r"```.*?```|`[^`\n]+`", page.read_text(), re.DOTALL))
