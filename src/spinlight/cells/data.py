@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 DATASETS = ("pbmc68k_reduced",)
 """Datasets that ship inside a dependency; every file of SPINLIGHT_DATA/singlecell is a dataset too."""
 
+LABELS = {"pbmc68k_reduced": "bulk_labels"}
+"""Columns of known labels in the datasets that ship with a dependency."""
+
 _STORED_ROUNDING = 1e-3
 """pbmc68k_reduced keeps log-normalised values to three decimals; recovered counts must reproduce them that well."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
@@ -114,10 +115,22 @@ class QBMVAE(VAEMixin, UnsupervisedTrainingMixin, BaseModelClass):  # type: igno
             max_epochs: scvi-tools' heuristic by default (400 for up to 20,000 cells).
             settings: those of `scvi.model.base.UnsupervisedTrainingMixin.train` (`batch_size`, `accelerator`, `early_stopping`,
                 `plan_kwargs`, ...). `plan_kwargs` also takes `prior_lr` and `estimate_every`.
+
+        Raises:
+            InvalidSettingError: a number of epochs below one.
+            KeyboardInterrupt: on Ctrl-C; the model is as it was then, and can be used and saved.
         """
         if max_epochs is not None:
             positive_integer("max_epochs", max_epochs)
-        super().train(max_epochs=max_epochs, **settings)
+        on_interrupt = signal.getsignal(signal.SIGINT)
+        try:
+            super().train(max_epochs=max_epochs, **settings)
+        except SystemExit as error:
+            # Lightning answers Ctrl-C by ignoring the signal from then on and leaving Python.
+            signal.signal(signal.SIGINT, on_interrupt)
+            self.module.eval()
+            self.is_trained_ = True
+            raise KeyboardInterrupt("training was interrupted") from error
 
     @torch.inference_mode()
     def get_latent_representation(
