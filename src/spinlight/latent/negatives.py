@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from spinlight._random import derive_seed
-from spinlight.ising import Ising, LogPartition
-from spinlight.samplers import ChainState, MarkovChain, Sampler
+from spinlight.ising import Ising, LogPartition, SupportsDraw
+from spinlight.samplers import ChainState, MarkovChain
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +73,7 @@ class Negatives:
 _FOLLOWED = ", followed by importance ratios"
 
 
-def first_negatives(sampler: Sampler, problem: Ising, count: int, log_partition: LogPartition, seed: int) -> Negatives:
+def first_negatives(sampler: SupportsDraw, problem: Ising, count: int, log_partition: LogPartition, seed: int) -> Negatives:
     """Return a first set: the starting states of a Markov chain, or the first draws of another sampler."""
     if not isinstance(sampler, MarkovChain):
         return _drawn(sampler, problem, count, log_partition, seed, 0)
@@ -81,7 +81,7 @@ def first_negatives(sampler: Sampler, problem: Ising, count: int, log_partition:
     return Negatives(spins, _uniform(count), problem.energy(spins), log_partition, seed, 0)
 
 
-def next_negatives(sampler: Sampler, problem: Ising, before: Negatives, sweeps: int) -> Negatives:
+def next_negatives(sampler: SupportsDraw, problem: Ising, before: Negatives, sweeps: int) -> Negatives:
     """Return the negatives of `problem`: chains that go on from `before`, or fresh draws; log Z follows the parameters."""
     log_partition = before.follow(problem)
     if not isinstance(sampler, MarkovChain):
@@ -91,7 +91,7 @@ def next_negatives(sampler: Sampler, problem: Ising, before: Negatives, sweeps: 
     return Negatives(state.spins, before.weights, energies, log_partition, state.seed, state.sweeps)
 
 
-def _drawn(sampler: Sampler, problem: Ising, count: int, known: LogPartition, seed: int, step: int) -> Negatives:
+def _drawn(sampler: SupportsDraw, problem: Ising, count: int, known: LogPartition, seed: int, step: int) -> Negatives:
     draws = sampler.draw(problem, count, seed=derive_seed(seed, step))
     return Negatives(draws.spins, draws.weights, draws.energies, known, seed, step)
 

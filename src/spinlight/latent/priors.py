@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from spinlight._checks import positive_integer
 from spinlight._errors import InvalidSettingError, InvalidStateError, UncalibratedWarning
 from spinlight._random import Seed, derive_seed, resolve_seed
-from spinlight.ising import Ising, LogPartition, bits_from_spins
+from spinlight.ising import Ising, LogPartition, SupportsDraw, bits_from_spins
 from spinlight.latent.negatives import Negatives, first_negatives, next_negatives
 from spinlight.models import AbstractBoltzmannMachine
-from spinlight.samplers import Gibbs, Sampler
+from spinlight.samplers import Gibbs
 from spinlight.training import AnnealedImportance
 
 
@@ -66,15 +66,15 @@ class BoltzmannPrior(nn.Module):
         self,
         machine: AbstractBoltzmannMachine,
         *,
-        sampler: Sampler | None = None,
+        sampler: SupportsDraw | None = None,
         chains: int = 256,
         sweeps: int = 5,
         estimator: PartitionEstimator | None = None,
     ) -> None:
         super().__init__()
         self.machine = machine
-        self.sampler = Gibbs(sweeps=100) if sampler is None else sampler
-        self.estimator = AnnealedImportance() if estimator is None else estimator
+        self.sampler: SupportsDraw = Gibbs(sweeps=100) if sampler is None else sampler
+        self.estimator: PartitionEstimator = AnnealedImportance() if estimator is None else estimator
         self.chains = positive_integer("chains", chains)
         self.sweeps = positive_integer("sweeps", sweeps)
         _require_boltzmann(self.sampler)
@@ -161,7 +161,7 @@ def entropy(logits: Tensor) -> Tensor:
     return (nn.functional.softplus(-size) + size * torch.sigmoid(-size)).sum(-1)
 
 
-def _require_boltzmann(sampler: Sampler) -> None:
+def _require_boltzmann(sampler: SupportsDraw) -> None:
     if getattr(sampler, "beta", 1.0) != 1.0:
         raise InvalidSettingError(
             "a prior needs negatives at beta = 1: scale the machine's parameters, not the sampler's temperature"

@@ -65,8 +65,9 @@ class SpikeAndExponential:
             zeta in [0, 1], the broadcast shape.
         """
         q = probabilities.clamp(_EDGE, 1 - _EDGE)
-        excess = (noise + q - 1).clamp_min(0)
-        return torch.log1p(excess / q * math.expm1(self.beta)) / self.beta
+        # (rho + q - 1) / q written so that rounding of a small q cannot lift it above one.
+        level = (1 - (1 - noise) / q).clamp_min(0)
+        return torch.log1p(level * math.expm1(self.beta)) / self.beta
 
     def sample(self, probabilities: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
         """Return one zeta for each probability.
