@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +24,12 @@ def synthetic_cells(count: int = 90, genes: int = 24, seed: int = 0) -> AnnData:
     cells.obs_names = [f"cell {index}" for index in range(count)]
     cells.var_names = [f"gene {index}" for index in range(genes)]
     return cells
+
+
+@pytest.fixture(scope="session")
+def make_cells() -> Callable[..., AnnData]:
+    """Return the function that draws synthetic cells."""
+    return synthetic_cells
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ class Enumeration:
 
     error: float = 0.0
 
-    def estimate(self, model: Ising, seed: Seed = None) -> LogPartition:
+    def estimate(self, model: Ising, *, seed: Seed = None) -> LogPartition:
         value = log_partition(model)
         return LogPartition(value, self.error, value, value, "enumeration")
 

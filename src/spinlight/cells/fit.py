@@ -167,6 +167,7 @@ class _Job:
                     settings.epochs,
                     batch_size=_BATCH,
                     accelerator="cpu",
+                    plan_kwargs={"n_epochs_kl_warmup": min(50, max(1, settings.epochs // 3))},
                     check_val_every_n_epoch=_VALIDATE_EVERY,
                     enable_progress_bar=False,
                     callbacks=callbacks,

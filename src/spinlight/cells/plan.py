@@ -16,15 +16,24 @@ class BoltzmannTrainingPlan(TrainingPlan):  # type: ignore[misc]  # scvi-tools c
 
     Args:
         module: the network.
+        lr: learning rate of the networks.
         prior_lr: learning rate of the Boltzmann machine. Chains follow its parameters only as fast as they mix.
+        n_epochs_kl_warmup: epochs over which the weight of KL rises to one.
         estimate_every: epochs between two estimates of log Z; the last epoch always ends with one.
-        settings: those of `scvi.train.TrainingPlan` (`lr`, `n_epochs_kl_warmup`, ...).
+        settings: those of `scvi.train.TrainingPlan` (`weight_decay`, `max_kl_weight`, ...).
     """
 
     def __init__(
-        self, module: QBMVAEModule, *, prior_lr: float = 1e-3, estimate_every: int = 25, **settings: Any
+        self,
+        module: QBMVAEModule,
+        *,
+        lr: float = 3e-3,
+        prior_lr: float = 1e-2,
+        n_epochs_kl_warmup: int | None = 50,
+        estimate_every: int = 25,
+        **settings: Any,
     ) -> None:
-        super().__init__(module, **settings)
+        super().__init__(module, lr=lr, n_epochs_kl_warmup=n_epochs_kl_warmup, **settings)
         self.prior_lr = positive_number("prior_lr", prior_lr)
         self.estimate_every = positive_integer("estimate_every", estimate_every)
 

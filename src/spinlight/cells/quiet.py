@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import re
 import warnings
 from collections.abc import Iterator
 
@@ -24,7 +25,7 @@ def quiet_training() -> Iterator[None]:
     # scvi-tools prints when training raises; the error itself says more.
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         for message in _WARNINGS:
-            warnings.filterwarnings("ignore", message=message)
+            warnings.filterwarnings("ignore", message=re.escape(message))
         for logger in loggers:
             logger.setLevel(logging.WARNING)
         try:

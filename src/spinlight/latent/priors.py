@@ -23,7 +23,7 @@ from spinlight.training import AnnealedImportance
 class PartitionEstimator(Protocol):
     """Anything that estimates log Z of an Ising problem."""
 
-    def estimate(self, model: Ising, seed: Seed = None) -> LogPartition:
+    def estimate(self, model: Ising, *, seed: Seed = None) -> LogPartition:
         """Return log Z, its standard error and its bounds."""
         ...
 
@@ -73,7 +73,7 @@ class BoltzmannPrior(nn.Module):
     ) -> None:
         super().__init__()
         self.machine = machine
-        self.sampler: SupportsDraw = Gibbs(sweeps=100) if sampler is None else sampler
+        self.sampler: SupportsDraw = Gibbs(sweeps=100, progress=False) if sampler is None else sampler
         self.estimator: PartitionEstimator = AnnealedImportance() if estimator is None else estimator
         self.chains = positive_integer("chains", chains)
         self.sweeps = positive_integer("sweeps", sweeps)
