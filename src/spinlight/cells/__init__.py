@@ -1,0 +1,32 @@
+"""Single cells: the QBM-VAE, a variational autoencoder of counts with a Boltzmann machine as its prior.
+
+Needs the extra `cells` (scvi-tools, scanpy), which is imported when one of these names is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from spinlight.cells.data import load_cells, load_dataset
+    from spinlight.cells.fit import FitSettings, Fitted, fit_cells
+    from spinlight.cells.model import QBMVAE
+
+_HOMES = {
+    "QBMVAE": "spinlight.cells.model",
+    "FitSettings": "spinlight.cells.fit",
+    "Fitted": "spinlight.cells.fit",
+    "fit_cells": "spinlight.cells.fit",
+    "load_cells": "spinlight.cells.data",
+    "load_dataset": "spinlight.cells.data",
+}
+
+__all__ = ["QBMVAE", "FitSettings", "Fitted", "fit_cells", "load_cells", "load_dataset"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the module of a public name on first use: scvi-tools takes seconds to import."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

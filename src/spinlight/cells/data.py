@@ -1,0 +1,154 @@
+"""Cells from files and named datasets, as raw counts that have been checked."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spinlight._checks import require_extra
+from spinlight._errors import FileFormatError, InvalidDataError, UnknownNameError
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from numpy.typing import NDArray
+
+DATASETS = ("pbmc68k_reduced",)
+"""Datasets that ship inside a dependency; every file of SPINLIGHT_DATA/singlecell is a dataset too."""
+
+LABELS = {"pbmc68k_reduced": "bulk_labels"}
+"""Columns of known labels in the datasets that ship with a dependency."""
+
+_STORED_ROUNDING = 1e-3
+"""pbmc68k_reduced keeps log-normalised values to three decimals; recovered counts must reproduce them that well."""
+
+
+def load_dataset(name: str) -> AnnData:
+    """Return a named dataset with raw counts in `X`.
+
+    Args:
+        name: "pbmc68k_reduced" (700 cells, 765 genes, ships with scanpy), or the name of a file NAME.h5ad in the folder
+            singlecell/ of SPINLIGHT_DATA.
+
+    Raises:
+        UnknownNameError: there is no such dataset.
+        MissingExtraError: scanpy is not installed.
+    """
+    if name == "pbmc68k_reduced":
+        return _pbmc68k_reduced()
+    files = {file.stem: file for file in sorted(data_folder().glob("singlecell/*.h5ad"))}
+    if name not in files:
+        known = ", ".join([*DATASETS, *files])
+        raise UnknownNameError(f"there is no dataset {name!r}; known: {known}. For your own file use --data FILE.h5ad")
+    return load_cells(files[name])
+
+
+def data_folder() -> Path:
+    """Return the folder of shared datasets: SPINLIGHT_DATA, or ../shared/data beside the working directory."""
+    return Path(os.environ.get("SPINLIGHT_DATA", "../shared/data"))
+
+
+def load_cells(path: str | os.PathLike[str]) -> AnnData:
+    """Return the cells of an .h5ad file.
+
+    Raises:
+        InvalidDataError: there is no such file.
+        FileFormatError: the file is no .h5ad.
+        MissingExtraError: anndata is not installed.
+    """
+    anndata = require_extra("anndata", "cells")
+    if not Path(path).is_file():
+        raise InvalidDataError(f"there is no file {os.fspath(path)}; give the path of an .h5ad file")
+    try:
+        return anndata.read_h5ad(path)
+    except Exception as error:
+        # anndata and h5py raise whatever the damaged part of a file leads them to: OSError, KeyError, TypeError, their own.
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise FileFormatError(f"{os.fspath(path)} cannot be read as .h5ad: {reason}") from error
+
+
+def require_cells(cells: AnnData, *, batch_key: str | None = None, labels_key: str | None = None) -> None:
+    """Refuse cells that a model of counts cannot be fitted to, naming what is wrong.
+
+    Raises:
+        InvalidDataError: no cells or no genes, counts that are negative, fractional, NaN or infinite, a cell without any
+            count, or missing values in a key's column.
+        UnknownNameError: a key that is no column of `obs`.
+    """
+    if cells.n_obs < 2 or cells.n_vars < 2:
+        raise InvalidDataError(
+            f"the data hold {cells.n_obs} cells and {cells.n_vars} genes; at least two of each are needed"
+        )
+    for option, key in (("batch_key", batch_key), ("labels_key", labels_key)):
+        if key is not None:
+            _require_column(cells, option, key)
+    _require_counts(cells)
+
+
+def _require_column(cells: AnnData, option: str, key: str) -> None:
+    if key not in cells.obs:
+        raise UnknownNameError(
+            f"{option} {key!r} is no column of obs; columns: {', '.join(map(str, cells.obs)) or 'none'}"
+        )
+    missing = int(cells.obs[key].isna().sum())
+    if missing:
+        raise InvalidDataError(f"{option} {key!r} has no value for {missing} of {cells.n_obs} cells; fill or drop them")
+
+
+def _require_counts(cells: AnnData) -> None:
+    stored: Any = cells.X
+    if stored is None:
+        raise InvalidDataError("X is empty; raw counts are needed there")
+    values = np.asarray(stored.data if hasattr(stored, "tocsr") else stored)
+    if not np.isfinite(values).all():
+        raise InvalidDataError("X holds NaN or infinity; raw counts are needed")
+    if (values < 0).any() or (values != np.round(values)).any():
+        raise InvalidDataError(
+            "X holds values that are no counts (fractions or negative numbers): normalised data? Put the raw counts in X"
+        )
+    empty = int((np.asarray(stored.sum(axis=1)).ravel() == 0).sum())
+    if empty:
+        raise InvalidDataError(f"{empty} cells have no count at all; drop them, by scanpy.pp.filter_cells(min_counts=1)")
+
+
+def _pbmc68k_reduced() -> AnnData:
+    """Return scanpy's 700 PBMCs with the counts behind their log-normalised `.raw`."""
+    scanpy = require_extra("scanpy", "cells")
+    anndata = require_extra("anndata", "cells")
+    sparse = require_extra("scipy.sparse", "cells")
+    stored = scanpy.datasets.pbmc68k_reduced()
+    counts = recover_counts(stored.raw.X.toarray())
+    return anndata.AnnData(
+        X=sparse.csr_matrix(counts),
+        obs=stored.obs[["bulk_labels", "phase", "percent_mito"]].copy(),
+        var=stored.raw.var[[]].copy(),
+    )
+
+
+def recover_counts(normalised: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Return the integers c behind values log(1 + c s), with one size factor s for each row.
+
+    The smallest non-zero value of a row is taken for one count, c = 1; s is then refined by least squares over the row, since
+    stored values are rounded.
+
+    Args:
+        normalised: shape (cells, genes).
+
+    Returns:
+        Counts, shape (cells, genes), float32.
+
+    Raises:
+        InvalidDataError: no integers reproduce the values to three decimals.
+    """
+    linear = np.expm1(np.asarray(normalised, dtype=np.float64))
+    size = np.where(linear > 0, linear, np.inf).min(axis=1, keepdims=True)
+    size = np.where(np.isfinite(size), size, 1.0)
+    counts = np.round(linear / size)
+    size = (linear * counts).sum(1, keepdims=True) / np.maximum(np.square(counts).sum(1, keepdims=True), 1)
+    counts = np.round(linear / np.where(size > 0, size, 1.0))
+    worst = float(np.abs(np.log1p(counts * size) - normalised).max())
+    if not worst <= _STORED_ROUNDING:
+        raise InvalidDataError(f"no integer counts lie behind these log-normalised values: they miss by {worst:.2g}")
+    return counts.astype(np.float32)

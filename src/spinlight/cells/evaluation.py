@@ -1,0 +1,79 @@
+"""How well an embedding separates known labels, by settings that never see them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinlight._checks import require_extra
+
+NEIGHBOURS = 15
+RESOLUTION = 1.0
+COMPONENTS = 30
+"""One setting for every embedding and dataset: scanpy's defaults, and 30 components for PCA."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Separation:
+    """Scores of one embedding; None where the data have no such column.
+
+    Args:
+        clusters: number of Leiden clusters.
+        leiden_ari: adjusted Rand index of clusters and labels; 0 by chance, 1 when equal.
+        leiden_nmi: normalised mutual information of clusters and labels, in [0, 1].
+        label_silhouette: mean silhouette width of the labels, in [-1, 1]; high is well separated.
+        batch_silhouette: mean silhouette width of the batches, in [-1, 1]; near 0 or below is well mixed.
+    """
+
+    clusters: int
+    leiden_ari: float | None = None
+    leiden_nmi: float | None = None
+    label_silhouette: float | None = None
+    batch_silhouette: float | None = None
+
+
+def neighbour_graph(embedding: NDArray[np.float32]) -> Any:
+    """Return an AnnData that holds the embedding, its nearest neighbours and its Leiden clusters (obs `leiden`)."""
+    anndata, scanpy = require_extra("anndata", "cells"), require_extra("scanpy", "cells")
+    graph = anndata.AnnData(np.asarray(embedding, dtype=np.float32))
+    scanpy.pp.neighbors(graph, use_rep="X", n_neighbors=min(NEIGHBOURS, graph.n_obs - 1))
+    scanpy.tl.leiden(graph, resolution=RESOLUTION, flavor="igraph", n_iterations=2, directed=False, random_state=0)
+    return graph
+
+
+def separation(graph: Any, *, labels: NDArray[Any] | None = None, batches: NDArray[Any] | None = None) -> Separation:
+    """Return the scores of a graph made by `neighbour_graph`."""
+    metrics = require_extra("sklearn.metrics", "cells")
+    clusters = graph.obs["leiden"].to_numpy()
+    known = _varied(labels)
+    return Separation(
+        clusters=len(np.unique(clusters)),
+        leiden_ari=None if known is None else float(metrics.adjusted_rand_score(known, clusters)),
+        leiden_nmi=None if known is None else float(metrics.normalized_mutual_info_score(known, clusters)),
+        label_silhouette=_silhouette(metrics, graph.X, known),
+        batch_silhouette=_silhouette(metrics, graph.X, _varied(batches)),
+    )
+
+
+def principal_components(counts: Any, seed: int) -> NDArray[np.float32]:
+    """Return the first 30 principal components of log(1 + 10^4 x / library), shape (cells, components)."""
+    anndata, scanpy = require_extra("anndata", "cells"), require_extra("scanpy", "cells")
+    cells = anndata.AnnData(counts.copy())
+    scanpy.pp.normalize_total(cells, target_sum=1e4)
+    scanpy.pp.log1p(cells)
+    scanpy.pp.pca(cells, n_comps=min(COMPONENTS, min(cells.shape) - 1), random_state=seed)
+    return np.asarray(cells.obsm["X_pca"], dtype=np.float32)
+
+
+def _varied(groups: NDArray[Any] | None) -> NDArray[Any] | None:
+    """Return the groups if there are several: one group alone separates nothing."""
+    return groups if groups is not None and len(np.unique(groups)) > 1 else None
+
+
+def _silhouette(metrics: Any, embedding: NDArray[np.float32], groups: NDArray[Any] | None) -> float | None:
+    if groups is None or len(np.unique(groups)) == len(groups):
+        return None
+    return float(metrics.silhouette_score(embedding, groups, sample_size=min(len(groups), 10_000), random_state=0))

@@ -1,0 +1,129 @@
+"""A fitted model as one HTML page that needs nothing beside itself."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from html import escape
+from string import Template
+from typing import Any
+
+_SCORES = (
+    ("leiden_ari", "Leiden ARI", "higher is better; 0 by chance"),
+    ("leiden_nmi", "Leiden NMI", "higher is better"),
+    ("label_silhouette", "label silhouette", "higher is better"),
+    ("batch_silhouette", "batch silhouette", "lower is better mixed"),
+    ("clusters", "Leiden clusters", "at the same resolution"),
+)
+
+
+def score_rows(scores: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """Return one row for each score that some embedding has: its name, its value for each embedding, how to read it."""
+    rows = []
+    for key, name, reading in _SCORES:
+        values = [part[key] for part in scores.values()]
+        if any(value is not None for value in values):
+            rows.append((name, *map(_shown, values), reading))
+    return rows
+
+
+def html_report(title: str, metrics: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str:
+    """Return the page.
+
+    Args:
+        title: its heading, plain text.
+        metrics: as `fit_cells` writes them.
+        pictures: PNG files by caption, plain text; they are embedded as data URIs.
+    """
+    elbo, partition = metrics["elbo"], metrics["log_partition"]
+    return _PAGE.substitute(
+        title=escape(title),
+        data=escape(f"{metrics['data']['cells']:,} cells, {metrics['data']['genes']:,} genes"),
+        elbo=_headline("ELBO per cell, training cells", elbo["train"], elbo["standard_error"], "nats"),
+        held_out=_headline("ELBO per cell, held-out cells", elbo["held_out"], elbo["standard_error"], "nats"),
+        partition=_headline("log Z of the prior", partition["value"], partition["standard_error"], partition["method"]),
+        scores=_table(["", *(name for name in metrics["embeddings"]), ""], score_rows(metrics["embeddings"])),
+        pictures="".join(_picture(caption, png) for caption, png in pictures.items()),
+        settings=_table(
+            ["setting", "value"],
+            [
+                (f"{part}: {key}", str(value))
+                for part in ("data", "settings", "versions")
+                for key, value in metrics[part].items()
+            ],
+        ),
+    )
+
+
+def _headline(name: str, value: float | None, error: float, unit: str) -> str:
+    if value is None:
+        return ""
+    return (
+        f'<div class="card"><div class="name">{escape(name)}</div><div class="value">{value:,.2f} '
+        f'<span class="error">&plusmn; {error:.2g}</span></div><div class="unit">{escape(unit)}</div></div>'
+    )
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _picture(caption: str, png: bytes) -> str:
+    data = base64.b64encode(png).decode("ascii")
+    name = escape(caption)
+    return f'<figure><img alt="{name}" src="data:image/png;base64,{data}"><figcaption>{name}</figcaption></figure>'
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+_PAGE = Template("""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>$title</title>
+<style>
+  body { font: 16px/1.5 system-ui, sans-serif; color: #1f2430; background: #f6f7fa; margin: 0; }
+  main { max-width: 1120px; margin: 0 auto; padding: 2rem 1.25rem 4rem; }
+  h1 { margin: 0; font-size: 1.7rem; }
+  h2 { margin: 2.2rem 0 .6rem; font-size: 1.15rem; }
+  p { max-width: 46rem; margin: .4rem 0; }
+  .cards { display: flex; flex-wrap: wrap; gap: 1rem; margin-top: 1.4rem; }
+  .card, figure, table { background: #fff; border: 1px solid #e2e5ec; border-radius: 10px; }
+  .card { flex: 1 1 16rem; padding: .9rem 1.1rem; }
+  .name, .unit, .error, figcaption { color: #5c6370; font-size: .88rem; }
+  .value { font-size: 1.55rem; font-weight: 650; font-variant-numeric: tabular-nums; }
+  .error { font-size: 1rem; font-weight: 400; }
+  table { border-collapse: collapse; font-variant-numeric: tabular-nums; overflow: hidden; }
+  th, td { text-align: left; padding: .42rem 1rem; border-bottom: 1px solid #eef0f4; overflow-wrap: anywhere; }
+  th { background: #fafbfc; font-weight: 600; }
+  td:last-child { color: #5c6370; }
+  figure { margin: 1rem 0; padding: .8rem; }
+  img { display: block; width: 100%; height: auto; }
+  details { margin-top: 2rem; }
+  summary { cursor: pointer; font-weight: 600; margin-bottom: .6rem; }
+</style>
+</head>
+<body>
+<main>
+<h1>$title</h1>
+<p>$data. A variational autoencoder of counts with a Boltzmann machine as the prior of its latent bits.</p>
+<div class="cards">$elbo$held_out$partition</div>
+<p>The ELBO is a lower bound on the log-likelihood of a cell. It contains &minus; log Z, so every cell's value shares the error
+given, that of log Z.</p>
+<h2>Separation of known groups</h2>
+$scores
+<p>Same neighbours, same Leiden resolution and same seed for both embeddings; none of them was chosen by looking at labels.</p>
+<h2>Cells</h2>
+$pictures
+<details><summary>Data, settings and versions</summary>$settings</details>
+</main>
+</body>
+</html>
+""")

@@ -1,0 +1,28 @@
+"""The command line: `spinlight NOUN VERB`, and one line that says what to do when something is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status: 0, 2 for a user's mistake, 130 for an interrupt.
+
+    Args:
+        arguments: without the program's name; those of the process by default.
+    """
+    from spinlight.cli.app import app
+    from spinlight.cli.outcome import MISTAKE, say
+
+    try:
+        status = app(args=None if arguments is None else list(arguments), prog_name="spinlight", standalone_mode=False)
+    except Exception as error:
+        # typer's usage errors share no public name; what marks them is that they can format a message for the user.
+        format_message = getattr(error, "format_message", None)
+        if format_message is None:
+            raise
+        say(f"{format_message()} Try: spinlight --help")
+        return MISTAKE
+    return status if isinstance(status, int) else 0

@@ -1,0 +1,33 @@
+"""The tree of commands; each imports its application when it runs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+import spinlight
+from spinlight.cli import cells
+
+app = typer.Typer(
+    help="Energy-based models in PyTorch, sampled by Ising machines.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+)
+app.add_typer(cells.app, name="cells")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"spinlight {spinlight.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def spinlight_command(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Energy-based models in PyTorch, sampled by Ising machines."""

@@ -1,0 +1,113 @@
+"""`spinlight cells`: single cells."""
+
+from __future__ import annotations
+
+import json
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from spinlight._errors import InvalidSettingError
+from spinlight.cli.outcome import outcome
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from rich.progress import Progress
+
+    from spinlight.cells.fit import Fitted
+
+app = typer.Typer(help="Single cells: a variational autoencoder with a Boltzmann prior.", no_args_is_help=True)
+
+
+@app.callback()
+def cells() -> None:
+    """Single cells: a variational autoencoder with a Boltzmann prior."""
+
+
+@app.command(epilog="Example: spinlight cells fit --dataset pbmc68k_reduced --out runs/pbmc68k")
+def fit(
+    out: Annotated[Path, typer.Option(help="Folder for the results; made if need be.")],
+    dataset: Annotated[
+        str | None, typer.Option(help="Named dataset: pbmc68k_reduced, or a file of SPINLIGHT_DATA/singlecell.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Your own .h5ad file, raw counts in X.")] = None,
+    batch_key: Annotated[str | None, typer.Option(help="Column of obs with experimental batches.")] = None,
+    labels_key: Annotated[
+        str | None, typer.Option(help="Column of obs with known labels, for scores and colours only.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the data.  [default: from the cell count]")] = None,
+    latent: Annotated[int, typer.Option(help="Latent bits.")] = 128,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same result.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar and no table.")] = False,
+) -> None:
+    """Fit a Boltzmann-prior VAE to raw counts; write model, latent (.h5ad), picture, metrics and report.
+
+    Prints the ELBO with the standard error of log Z, and, given labels, Leiden ARI/NMI and silhouette beside those of PCA.
+    """
+    with outcome():
+        name, cells, labels_key = _chosen(dataset, data, labels_key)
+        from spinlight.cells.fit import FitSettings, fit_cells
+
+        settings = FitSettings(batch_key=batch_key, labels_key=labels_key, epochs=epochs, latent=latent, seed=seed)
+        with _progress(quiet or as_json) as progress:
+            fitted = fit_cells(cells, out, settings, title=f"QBM-VAE: {name}", progress=progress)
+        if as_json:
+            print(json.dumps(fitted.metrics, indent=2))
+        elif not quiet:
+            _print_summary(name, fitted)
+
+
+def _chosen(dataset: str | None, data: Path | None, labels_key: str | None) -> tuple[str, AnnData, str | None]:
+    """Return the name and the cells of the one source that was given, and the labels to score with."""
+    if (dataset is None) == (data is None):
+        raise InvalidSettingError("give either --dataset NAME or --data FILE.h5ad")
+    from spinlight.cells.data import LABELS, load_cells, load_dataset
+
+    if data is not None:
+        return data.stem, load_cells(data), labels_key
+    name = str(dataset)
+    return name, load_dataset(name), labels_key or LABELS.get(name)
+
+
+def _progress(hidden: bool) -> AbstractContextManager[Progress | None]:
+    """Return a progress display on stderr, or a stand-in for none."""
+    if hidden:
+        return nullcontext()
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+
+
+def _print_summary(name: str, fitted: Fitted) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from spinlight.cells.report import score_rows
+
+    console, metrics = Console(), fitted.metrics
+    console.print(f"[bold]{name}[/bold]: {metrics['data']['cells']:,} cells, {metrics['data']['genes']:,} genes")
+    console.print(_elbo_line(metrics))
+    embeddings = metrics["embeddings"]
+    table = Table("", *embeddings, "", box=None, padding=(0, 2, 0, 0))
+    for row in score_rows(embeddings):
+        table.add_row(*row)
+    console.print(table)
+    for path in fitted.files:
+        console.print(f"  {path}", highlight=False)
+
+
+def _elbo_line(metrics: Any) -> str:
+    elbo = metrics["elbo"]
+    held_out = "" if elbo["held_out"] is None else f", {elbo['held_out']:,.2f} held out"
+    return f"ELBO {elbo['train']:,.2f} nats per cell{held_out}; standard error of log Z {elbo['standard_error']:.2g}"

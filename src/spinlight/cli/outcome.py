@@ -1,0 +1,33 @@
+"""How a command ends: quietly, with one line about a mistake, or with what an interrupt left."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from spinlight._errors import SpinlightError
+
+MISTAKE, INTERRUPTED = 2, 130
+"""Exit statuses of a user's mistake and of Ctrl-C."""
+
+
+@contextmanager
+def outcome() -> Iterator[None]:
+    """Turn the errors of a command's body into one line on stderr and an exit status."""
+    try:
+        yield
+    except SpinlightError as error:
+        say(str(error))
+        raise typer.Exit(MISTAKE) from error
+    except KeyboardInterrupt as error:
+        saved = ", ".join(str(path) for path in getattr(error, "saved", []))
+        say(f"interrupted; saved so far: {saved or 'nothing'}")
+        raise typer.Exit(INTERRUPTED) from error
+
+
+def say(message: str) -> None:
+    """Print one line to stderr, whatever line breaks the message has."""
+    print("spinlight:", " ".join(message.split()), file=sys.stderr)

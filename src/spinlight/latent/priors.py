@@ -1,0 +1,174 @@
+"""Boltzmann machines as priors of binary latents, with a divergence that is the true one."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from spinlight._checks import positive_integer
+from spinlight._errors import InvalidSettingError, InvalidStateError, UncalibratedWarning
+from spinlight._random import Seed, derive_seed, resolve_seed
+from spinlight.ising import Ising, LogPartition, SupportsDraw, bits_from_spins
+from spinlight.latent.negatives import Negatives, first_negatives, next_negatives
+from spinlight.models import AbstractBoltzmannMachine
+from spinlight.samplers import Gibbs
+from spinlight.training import AnnealedImportance
+
+
+class PartitionEstimator(Protocol):
+    """Anything that estimates log Z of an Ising problem."""
+
+    def estimate(self, model: Ising, *, seed: Seed = None) -> LogPartition:
+        """Return log Z, its standard error and its bounds."""
+        ...
+
+
+class BoltzmannPrior(nn.Module):
+    """p(z) = exp(-E(z)) / Z over the bits of a latent space, and KL(q || p) for factorial posteriors q.
+
+    KL(q || p) = - H(q) + E(q) + log Z
+
+    E is linear in each bit, so E_q[E(z)] is E at the probabilities, exactly. log Z has its gradient from negative samples,
+    d log Z / d theta = - E_p[dE / d theta], and its value from `estimator`. Between two estimates the value follows the
+    parameters by importance ratios on the negatives (`log_partition` carries their error too, and so says when a fresh
+    estimate is due). The divergence is never the difference of two mean energies, which is no divergence.
+
+    Every unit of the machine is a latent bit, hidden ones too. Negatives and estimate are part of `state_dict`: a loaded
+    prior goes on exactly as the saved one would have.
+
+    Args:
+        machine: any Boltzmann machine; its parameters are trained with the rest of the model.
+        sampler: where negatives come from, at beta = 1: a Markov chain is made persistent, any other sampler draws anew.
+            `Gibbs` by default.
+        chains: negatives per step.
+        sweeps: sweeps between two steps, for Markov chains.
+        estimator: of log Z's value, `AnnealedImportance` by default.
+
+    Raises:
+        InvalidSettingError: chains or sweeps below 1, or a sampler at another beta than 1.
+
+    Law:
+        The value of KL has the error of log Z; its gradient that of the negatives, which for persistent chains is asymptotic:
+        a learning rate that outruns their mixing biases it. The first seed comes from torch's global state, so that
+        `torch.manual_seed` reproduces a run.
+
+    References:
+        Rolfe, "Discrete variational autoencoders", ICLR 2017 (the prior); Tieleman, ICML 2008 (persistent chains); Neal,
+        Statistics and Computing 11 (2001) 125 (annealed importance sampling).
+    """
+
+    def __init__(
+        self,
+        machine: AbstractBoltzmannMachine,
+        *,
+        sampler: SupportsDraw | None = None,
+        chains: int = 256,
+        sweeps: int = 5,
+        estimator: PartitionEstimator | None = None,
+    ) -> None:
+        super().__init__()
+        self.machine = machine
+        self.sampler: SupportsDraw = Gibbs(sweeps=100, progress=False) if sampler is None else sampler
+        self.estimator: PartitionEstimator = AnnealedImportance() if estimator is None else estimator
+        self.chains = positive_integer("chains", chains)
+        self.sweeps = positive_integer("sweeps", sweeps)
+        _require_boltzmann(self.sampler)
+        self._seed = resolve_seed(torch.default_generator)
+        self._negatives: Negatives | None = None
+
+    @property
+    def negatives(self) -> Negatives:
+        """The present negatives; the first call draws them and estimates log Z."""
+        if self._negatives is None:
+            problem = self._problem()
+            known = self.estimator.estimate(problem, seed=derive_seed(self._seed, 0))
+            self._negatives = first_negatives(self.sampler, problem, self.chains, known, derive_seed(self._seed, 1))
+        return self._negatives
+
+    @property
+    def log_partition(self) -> LogPartition:
+        """log Z of the machine as it is now: the last estimate, followed to the present parameters."""
+        return self.negatives.follow(self._problem())
+
+    def advance(self) -> None:
+        """Move the negatives on, to samples of the machine as it is now; once before each training step."""
+        self._negatives = next_negatives(self.sampler, self._problem(), self.negatives, self.sweeps)
+
+    def estimate(self) -> LogPartition:
+        """Estimate log Z anew, and go on from there."""
+        before, problem = self.negatives, self._problem()
+        known = self.estimator.estimate(problem, seed=derive_seed(self._seed, 2 + before.steps))
+        self._negatives = replace(before, energies=problem.energy(before.spins), log_partition=known)
+        return known
+
+    def energy(self, probabilities: Tensor) -> Tensor:
+        """Return E_q[E(z)] = E(q) for each row of independent bits, shape (rows,)."""
+        return self.machine.energy(probabilities)
+
+    def kl_divergence(self, logits: Tensor) -> Tensor:
+        """Return KL(q || p) in nats for each row.
+
+        Args:
+            logits: log(q / (1 - q)), shape (rows, units); logits, so that entropies near 0 and 1 keep their digits.
+
+        Returns:
+            shape (rows,); gradients flow to the logits and to the machine.
+
+        Raises:
+            InvalidStateError: logits of the wrong shape, infinite or NaN.
+        """
+        if not bool(logits.isfinite().all()):
+            raise InvalidStateError("logits hold NaN or infinity; is the learning rate too high?")
+        return self.energy(torch.sigmoid(logits)) - entropy(logits) + self._log_partition(logits)
+
+    def _log_partition(self, like: Tensor) -> Tensor:
+        """Return log Z as a number that carries its gradient."""
+        value = torch.as_tensor(self.log_partition.value, dtype=like.dtype, device=like.device)
+        if not torch.is_grad_enabled():
+            return value
+        bits = bits_from_spins(self.negatives.spins).to(like.device, like.dtype)
+        weights = self.negatives.weights.to(like.device, like.dtype)
+        mean = weights @ self.machine.energy(bits)
+        return value - (mean - mean.detach())
+
+    @property
+    def units(self) -> int:
+        """The number of latent bits."""
+        return int(self.machine.num_nodes)
+
+    def _problem(self) -> Ising:
+        return self.machine.to_ising().to("cpu")
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """Return the negatives and the estimate, for `state_dict`."""
+        return {"seed": self._seed, "negatives": None if self._negatives is None else self._negatives.state()}
+
+    def set_extra_state(self, state: Mapping[str, Any]) -> None:
+        """Take up the negatives and the estimate that a `state_dict` holds."""
+        self._seed = state["seed"]
+        self._negatives = None if state["negatives"] is None else Negatives.from_state(state["negatives"])
+
+
+def entropy(logits: Tensor) -> Tensor:
+    """Return the entropy in nats of each row of independent bits: sum_i softplus(-|l_i|) + |l_i| sigmoid(-|l_i|)."""
+    # The even form: softplus(l) - l sigmoid(l) would cancel to nothing for a bit that is nearly certain.
+    size = logits.abs()
+    return (nn.functional.softplus(-size) + size * torch.sigmoid(-size)).sum(-1)
+
+
+def _require_boltzmann(sampler: SupportsDraw) -> None:
+    if getattr(sampler, "beta", 1.0) != 1.0:
+        raise InvalidSettingError(
+            "a prior needs negatives at beta = 1: scale the machine's parameters, not the sampler's temperature"
+        )
+    if sampler.law == "heuristic":
+        warnings.warn(
+            f"{type(sampler).__name__} is heuristic: the gradient of log Z needs Boltzmann samples; calibrate or reweight it",
+            UncalibratedWarning,
+            stacklevel=3,
+        )

@@ -1,0 +1,180 @@
+"""QBMVAE behaves as a scvi-tools model, and its numbers are those of its formula."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+
+from helpers.enumeration import log_partition
+from spinlight._errors import InvalidSettingError
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from spinlight.cells import QBMVAE
+
+scvi = pytest.importorskip("scvi")
+
+
+def fitted(cells: AnnData, epochs: int = 3, callbacks: list[Any] | None = None, **settings: Any) -> QBMVAE:
+    """Return a model of eight bits after a few epochs."""
+    from spinlight.cells import QBMVAE
+    from spinlight.cells.quiet import quiet_training
+
+    with quiet_training():
+        scvi.settings.seed = 0
+        QBMVAE.setup_anndata(cells, batch_key="batch", labels_key="kind")
+        model = QBMVAE(cells, n_latent=8, n_hidden=16, chains=32)
+        model.train(epochs, accelerator="cpu", enable_progress_bar=False, callbacks=callbacks or [], **settings)
+    return model
+
+
+@pytest.fixture(scope="module")
+def model(make_cells: Callable[..., AnnData]) -> QBMVAE:
+    return fitted(make_cells())
+
+
+def test_probabilities_bits_and_logits_agree(model: QBMVAE) -> None:
+    logits = model.get_latent_representation(representation="logits")
+    assert logits.shape == (90, 8)
+    np.testing.assert_allclose(model.get_latent_representation(), 1 / (1 + np.exp(-logits)), rtol=1e-5)
+    np.testing.assert_array_equal(model.get_latent_representation(representation="bits"), logits > 0)
+
+
+def test_another_representation_is_refused(model: QBMVAE) -> None:
+    with pytest.raises(InvalidSettingError, match="probabilities, bits, logits"):
+        model.get_latent_representation(representation="q")  # type: ignore[arg-type]
+
+
+def test_indices_and_batch_size_select_without_changing_anything(model: QBMVAE) -> None:
+    whole, chosen = model.get_latent_representation(), [5, 2, 80]
+    np.testing.assert_allclose(model.get_latent_representation(indices=chosen, batch_size=2), whole[chosen], rtol=1e-5)
+    np.testing.assert_allclose(model.get_cell_energy(indices=chosen, batch_size=2), model.get_cell_energy()[chosen], rtol=1e-5)
+
+
+def test_cell_energy_is_the_expected_energy_of_the_bits(model: QBMVAE) -> None:
+    biases, weights = (part.detach().double().numpy() for part in model.module.prior.machine.biases_and_weights())
+    q = model.get_latent_representation().astype(float)
+    pairs = sum(weights[i, j] * q[:, i] * q[:, j] for i in range(8) for j in range(i + 1, 8))
+    np.testing.assert_allclose(model.get_cell_energy(), -q @ biases - pairs, rtol=1e-4, atol=1e-5)
+
+
+def test_log_partition_is_within_its_error_of_enumeration(model: QBMVAE) -> None:
+    known = model.get_log_partition()
+    exact = log_partition(model.module.prior.machine.to_ising())
+    assert abs(known.value - exact) <= 5 * known.standard_error + 1e-5
+
+
+def test_elbo_is_reconstruction_minus_the_divergence_of_the_formula(model: QBMVAE) -> None:
+    torch.manual_seed(3)
+    elbo = float(model.get_elbo())
+    torch.manual_seed(3)
+    reconstruction = float(model.get_reconstruction_error()["reconstruction_loss"])
+    q = model.get_latent_representation().astype(float)
+    entropy = -(q * np.log(q) + (1 - q) * np.log1p(-q)).sum(1)
+    divergence = model.get_cell_energy() - entropy + model.get_log_partition().value
+    assert divergence.min() > -5 * model.get_log_partition().standard_error
+    assert elbo == pytest.approx(-reconstruction - divergence.mean(), rel=1e-5)
+
+
+def test_history_holds_the_elbo_and_log_partition_of_every_epoch(model: QBMVAE) -> None:
+    for name in ("elbo_train", "kl_local_train", "log_partition", "log_partition_error"):
+        assert np.isfinite(model.history[name].to_numpy(dtype=float)).sum() == 3
+
+
+def test_training_separates_the_kinds(make_cells: Callable[..., AnnData]) -> None:
+    metrics = pytest.importorskip("sklearn.metrics")
+    cells = make_cells()
+    before, after = (fitted(cells, epochs=epochs, plan_kwargs={"lr": 0.02}) for epochs in (1, 60))
+    untrained, trained = (
+        metrics.silhouette_score(model.get_latent_representation(), cells.obs["kind"]) for model in (before, after)
+    )
+    assert trained > 0.5 > untrained
+    assert float(after.get_elbo()) > float(before.get_elbo()) + 10
+
+
+def test_the_batch_changes_the_decoder_and_not_the_latent(make_cells: Callable[..., AnnData], model: QBMVAE) -> None:
+    swapped = make_cells()
+    swapped.obs["batch"] = swapped.obs["batch"].to_numpy()[::-1]
+    np.testing.assert_array_equal(model.get_latent_representation(swapped), model.get_latent_representation())
+    torch.manual_seed(1)
+    as_swapped = float(model.get_elbo(swapped))
+    torch.manual_seed(1)
+    assert as_swapped != float(model.get_elbo())
+
+
+def test_the_same_seed_gives_the_same_model(cells: AnnData) -> None:
+    first, second = fitted(cells.copy()), fitted(cells.copy())
+    np.testing.assert_array_equal(first.get_latent_representation(), second.get_latent_representation())
+    assert first.get_log_partition() == second.get_log_partition()
+
+
+def test_a_loaded_model_is_the_saved_one(model: QBMVAE, tmp_path: Path) -> None:
+    from spinlight.cells import QBMVAE
+
+    model.save(str(tmp_path / "model"))
+    loaded = QBMVAE.load(str(tmp_path / "model"), adata=model.adata.copy(), accelerator="cpu")
+    np.testing.assert_array_equal(loaded.get_latent_representation(), model.get_latent_representation())
+    np.testing.assert_array_equal(loaded.get_cell_energy(), model.get_cell_energy())
+    assert loaded.get_log_partition() == model.get_log_partition()
+    assert torch.equal(loaded.module.prior.negatives.spins, model.module.prior.negatives.spins)
+
+
+def test_an_interrupted_model_can_be_used_and_saved(cells: AnnData, tmp_path: Path) -> None:
+    from lightning.pytorch.callbacks import Callback
+
+    from spinlight.cells import QBMVAE
+
+    class Interrupt(Callback):
+        def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+            if trainer.current_epoch == 1:
+                raise KeyboardInterrupt
+
+    seen = []
+    train, handler = QBMVAE.train, signal.getsignal(signal.SIGINT)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(QBMVAE, "train", lambda self, *a, **k: (seen.append(self), train(self, *a, **k)))
+        with pytest.raises(KeyboardInterrupt):
+            fitted(cells, epochs=50, callbacks=[Interrupt()])
+    assert signal.getsignal(signal.SIGINT) is handler
+    (model,) = seen
+    assert len(model.history["elbo_train"]) < 3
+    model.save(str(tmp_path / "model"))
+    loaded = QBMVAE.load(str(tmp_path / "model"), adata=cells, accelerator="cpu")
+    np.testing.assert_array_equal(loaded.get_latent_representation(), model.get_latent_representation())
+
+
+def test_training_writes_nothing_into_the_working_directory(
+    cells: AnnData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    fitted(cells, epochs=1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_prior_has_a_learning_rate_of_its_own(cells: AnnData) -> None:
+    model = fitted(cells, epochs=1, plan_kwargs={"prior_lr": 0.02, "lr": 0.005})
+    assert [group["lr"] for group in model.trainer.optimizers[0].param_groups] == [0.005, 0.02]
+    assert sum(len(group["params"]) for group in model.trainer.optimizers[0].param_groups) == len(
+        list(model.module.parameters())
+    )
+
+
+@pytest.mark.parametrize("name", ["n_latent", "n_hidden", "n_layers", "chains", "relaxation_beta"])
+def test_impossible_sizes_are_refused(cells: AnnData, name: str) -> None:
+    from spinlight.cells import QBMVAE
+
+    QBMVAE.setup_anndata(cells)
+    with pytest.raises(InvalidSettingError):
+        QBMVAE(cells, **{name: 0})
+
+
+def test_no_epochs_are_refused(cells: AnnData) -> None:
+    with pytest.raises(InvalidSettingError, match="max_epochs"):
+        fitted(cells, epochs=0)

@@ -1,0 +1,220 @@
+"""The divergence from a Boltzmann prior, its gradient and its log Z against enumeration."""
+
+from __future__ import annotations
+
+import copy
+import io
+import math
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor
+
+from helpers.enumeration import all_bits, log_partition
+from helpers.machines import CoolingSampler, TableSampler, energies_by_formula, random_machine
+from helpers.statistics import mean_p_value, threshold
+from spinlight._errors import InvalidSettingError, InvalidStateError, UncalibratedWarning
+from spinlight._random import Seed
+from spinlight.ising import Ising, LogPartition
+from spinlight.latent import BoltzmannPrior
+from spinlight.models import AbstractBoltzmannMachine, BoltzmannMachine, RestrictedBoltzmannMachine
+from spinlight.samplers import Gibbs
+
+
+@dataclass(frozen=True)
+class Enumeration:
+    """log Z by summing over all states; `error` is what it claims as standard error."""
+
+    error: float = 0.0
+
+    def estimate(self, model: Ising, *, seed: Seed = None) -> LogPartition:
+        value = log_partition(model)
+        return LogPartition(value, self.error, value, value, "enumeration")
+
+
+def fresh_machines() -> list[AbstractBoltzmannMachine]:
+    kinds = (BoltzmannMachine(7), BoltzmannMachine(6, 2), RestrictedBoltzmannMachine(4, 4))
+    return [random_machine(machine, seed) for seed, machine in enumerate(kinds)]
+
+
+every_machine = pytest.mark.parametrize("machine", fresh_machines(), ids=str)
+
+
+def exact_prior(machine: AbstractBoltzmannMachine) -> BoltzmannPrior:
+    """Return a prior whose negatives are all states with their weights: every expectation is exact."""
+    return BoltzmannPrior(machine, sampler=TableSampler(weighted=True), estimator=Enumeration())
+
+
+def posterior_logits(machine: AbstractBoltzmannMachine) -> Tensor:
+    generator = torch.Generator().manual_seed(9)
+    logits = 2 * torch.randn(5, machine.num_nodes, generator=generator, dtype=torch.float64)
+    return logits.requires_grad_()
+
+
+def exact_divergence(machine: AbstractBoltzmannMachine, logits: Tensor) -> Tensor:
+    """Return sum_z q(z) log(q(z) / p(z)) over all states, for each row."""
+    bits = all_bits(machine.num_nodes).to(logits)
+    log_q = -torch.nn.functional.softplus((1 - 2 * bits) * logits[:, None]).sum(-1)
+    energies = energies_by_formula(machine, bits)
+    log_p = -energies - torch.logsumexp(-energies, 0)
+    return (log_q.exp() * (log_q - log_p)).sum(-1)
+
+
+def shift(machine: AbstractBoltzmannMachine, size: float) -> None:
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for parameter in machine.parameters():
+            parameter += size * torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)
+
+
+@every_machine
+def test_the_divergence_is_that_of_the_enumerated_distributions(machine: AbstractBoltzmannMachine) -> None:
+    logits = posterior_logits(machine)
+    torch.testing.assert_close(exact_prior(machine).kl_divergence(logits), exact_divergence(machine, logits))
+
+
+@every_machine
+def test_gradients_of_the_divergence_are_the_exact_ones(machine: AbstractBoltzmannMachine) -> None:
+    logits = posterior_logits(machine)
+    prior = exact_prior(machine)
+    prior.advance()
+    inputs = [logits, *machine.parameters()]
+    ours = torch.autograd.grad(prior.kl_divergence(logits).sum(), inputs, materialize_grads=True)
+    exact = torch.autograd.grad(exact_divergence(machine, logits).sum(), inputs, materialize_grads=True)
+    for mine, expected in zip(ours, exact):
+        torch.testing.assert_close(mine, expected)
+
+
+def test_negatives_at_another_temperature_give_another_gradient() -> None:
+    machine = random_machine(BoltzmannMachine(7), 0)
+    prior = exact_prior(machine)
+    prior._negatives = BoltzmannPrior(
+        random_machine(BoltzmannMachine(7), 0, scale=0.77), sampler=TableSampler(weighted=True), estimator=Enumeration()
+    ).negatives
+    logits = posterior_logits(machine)
+    (ours,) = torch.autograd.grad(prior.kl_divergence(logits).sum(), machine.biases)
+    (exact,) = torch.autograd.grad(exact_divergence(machine, logits).sum(), machine.biases)
+    assert (ours - exact).abs().max() > 1e-2
+
+
+def test_the_divergence_of_nearly_certain_bits_keeps_its_digits() -> None:
+    machine = random_machine(BoltzmannMachine(6), 3)
+    logits = torch.full((1, 6), 30.0, dtype=torch.float64)
+    torch.testing.assert_close(exact_prior(machine).kl_divergence(logits), exact_divergence(machine, logits), rtol=1e-12, atol=0)
+
+
+@every_machine
+def test_log_partition_follows_a_change_of_parameters(machine: AbstractBoltzmannMachine) -> None:
+    prior = exact_prior(copy.deepcopy(machine))
+    before = prior.log_partition
+    shift(prior.machine, 0.3)
+    after = prior.log_partition
+    # Over all states with their weights, the mean of exp(E - E') is Z' / Z itself.
+    assert after.value == pytest.approx(log_partition(prior.machine.to_ising()), abs=1e-12)
+    assert abs(after.value - before.value) > 0.1
+    assert after.method == "enumeration, followed by importance ratios"
+
+
+def test_following_adds_the_error_of_the_ratio() -> None:
+    prior = BoltzmannPrior(
+        random_machine(BoltzmannMachine(6), 1), sampler=TableSampler(), chains=4000, estimator=Enumeration(error=0.5)
+    )
+    assert prior.log_partition.standard_error == 0.5
+    shift(prior.machine, 0.1)
+    followed, exact = prior.log_partition, log_partition(prior.machine.to_ising())
+    ratio_error = followed.standard_error - 0.5
+    assert 0 < ratio_error < 0.05
+    assert abs(followed.value - exact) < 5 * ratio_error
+    assert followed.lower == -math.inf
+
+
+def test_an_estimate_replaces_what_was_followed() -> None:
+    prior = exact_prior(random_machine(BoltzmannMachine(6), 1))
+    assert prior.log_partition.method == "enumeration"
+    shift(prior.machine, 0.2)
+    assert prior.estimate() == prior.log_partition
+    assert prior.log_partition.value == log_partition(prior.machine.to_ising())
+
+
+def test_steps_of_training_keep_log_partition_within_its_error() -> None:
+    machine = random_machine(BoltzmannMachine(8), 2, scale=0.2)
+    torch.manual_seed(0)
+    prior = BoltzmannPrior(machine, chains=500, sweeps=2, estimator=Enumeration())
+    for _ in range(20):
+        prior.advance()
+    optimiser = torch.optim.SGD(machine.parameters(), lr=0.02)
+    for _ in range(40):
+        prior.advance()
+        optimiser.zero_grad()
+        prior.kl_divergence(posterior_logits(machine).detach()).mean().backward()
+        optimiser.step()
+    followed, exact = prior.log_partition, log_partition(machine.to_ising())
+    assert 0 < followed.standard_error < 0.5
+    assert abs(followed.value - exact) < followed.standard_error
+
+
+def test_persistent_gibbs_chains_give_the_gradient_of_log_partition() -> None:
+    machine = random_machine(BoltzmannMachine(6), 4, scale=0.5)
+    torch.manual_seed(1)
+    prior = BoltzmannPrior(machine, chains=4000, sweeps=5, estimator=Enumeration())
+    for _ in range(10):
+        prior.advance()
+    bits = (prior.negatives.spins + 1).div(2).double()
+    weights = torch.softmax(-energies_by_formula(machine, all_bits(6)), 0)
+    exact = weights @ all_bits(6).to(weights)
+    assert mean_p_value(bits.numpy(), exact.detach().numpy()) > threshold()
+    assert mean_p_value(bits.numpy(), 1 - exact.detach().numpy()) < threshold()
+    loss = prior.kl_divergence(posterior_logits(machine).detach()).mean()
+    (gradient,) = torch.autograd.grad(loss, machine.biases)
+    positive = torch.sigmoid(posterior_logits(machine).detach()).mean(0)
+    torch.testing.assert_close(gradient, bits.mean(0) - positive)
+
+
+def test_a_loaded_prior_goes_on_exactly_as_the_saved_one() -> None:
+    def trained() -> BoltzmannPrior:
+        prior = BoltzmannPrior(random_machine(BoltzmannMachine(6), 1), chains=20, estimator=Enumeration())
+        prior.advance()
+        return prior
+
+    saved = trained()
+    shift(saved.machine, 0.05)
+    file = io.BytesIO()
+    torch.save(saved.state_dict(), file)
+    file.seek(0)
+    loaded = BoltzmannPrior(BoltzmannMachine(6).double(), chains=20, estimator=Enumeration())
+    loaded.load_state_dict(torch.load(file, weights_only=True))
+    assert loaded.log_partition == saved.log_partition
+    saved.advance()
+    loaded.advance()
+    assert torch.equal(loaded.negatives.spins, saved.negatives.spins)
+    assert loaded.log_partition == saved.log_partition
+
+
+def test_a_prior_that_never_ran_is_saved_too() -> None:
+    prior = BoltzmannPrior(BoltzmannMachine(3), estimator=Enumeration())
+    other = BoltzmannPrior(BoltzmannMachine(3), estimator=Enumeration())
+    other.load_state_dict(prior.state_dict())
+    assert torch.equal(other.negatives.spins, prior.negatives.spins)
+
+
+def test_a_heuristic_sampler_warns() -> None:
+    with pytest.warns(UncalibratedWarning, match="CoolingSampler"):
+        BoltzmannPrior(BoltzmannMachine(3), sampler=CoolingSampler())
+
+
+def test_another_temperature_is_refused() -> None:
+    with pytest.raises(InvalidSettingError, match="beta = 1"):
+        BoltzmannPrior(BoltzmannMachine(3), sampler=Gibbs(sweeps=10, beta=2.0))
+
+
+@pytest.mark.parametrize("name", ["chains", "sweeps"])
+def test_no_chains_and_no_sweeps_are_refused(name: str) -> None:
+    with pytest.raises(InvalidSettingError, match=name):
+        BoltzmannPrior(BoltzmannMachine(3), **{name: 0})
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_logits_that_are_no_numbers_are_refused(value: float) -> None:
+    with pytest.raises(InvalidStateError, match="logits"):
+        BoltzmannPrior(BoltzmannMachine(2), estimator=Enumeration()).kl_divergence(torch.tensor([[0.0, value]]))
