@@ -80,6 +80,7 @@ def repeated(estimator: AnnealedImportance | ReverseAnnealed, problem: Ising, ti
     return np.array([estimator.estimate(problem, seed=seed).value for seed in range(times)])
 
 
+@pytest.mark.filterwarnings("ignore:the mean weight")
 def test_few_steps_make_annealing_too_low_and_its_reverse_too_high_in_expectation() -> None:
     problem = random_ising(9, seed=1, scale=0.3)
     exact = log_partition(problem)

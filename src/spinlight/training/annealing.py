@@ -86,12 +86,11 @@ def log_mean_weight(log_weights: Tensor) -> tuple[float, float, float]:
     value = float(torch.logsumexp(log_weights, 0)) - math.log(count)
     weights = np.exp(log_weights.numpy() - value)
     effective = count / float(np.mean(weights**2))
-    if count > 1 and effective < min(_FEWEST_EFFECTIVE, count / 2):
+    if effective < _FEWEST_EFFECTIVE:
         warnings.warn(
-            f"the mean weight hangs on {effective:.1f} of {count} annealed chains, so its error cannot be told; take more steps",
+            f"the mean weight hangs on {effective:.1f} of {count} annealed chains, so its error cannot be told; take more steps or chains",
             SpinlightWarning,
             stacklevel=3,
         )
         return value, math.nan, effective
-    error = float(weights.std(ddof=1)) / math.sqrt(count) if count > 1 else math.nan
-    return value, error, effective
+    return value, float(weights.std(ddof=1)) / math.sqrt(count), effective
