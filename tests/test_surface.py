@@ -83,6 +83,17 @@ PUBLIC = {
         "Schedule",
         "SimulatedAnnealing",
     ],
+    "spinlight.training": [
+        "AnnealedImportance",
+        "ContrastiveDivergence",
+        "ExactPartition",
+        "HasIsing",
+        "IndependentDraws",
+        "NegativePhase",
+        "PersistentContrastiveDivergence",
+        "ReverseAnnealed",
+        "complete",
+    ],
 }
 """The public names of each package that states them; adding, renaming or removing one is a decision, made here too."""
 

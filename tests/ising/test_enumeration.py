@@ -88,6 +88,12 @@ def test_moments_equal_the_weighted_sums_over_all_states(sites: int) -> None:
     torch.testing.assert_close(pairs, spins.T @ (weights[:, None] * spins), atol=1e-12, rtol=0)
 
 
+def test_spins_are_uncorrelated_at_beta_zero() -> None:
+    means, pairs = exact.exact_moments(random_ising(17, seed=5), 0.0)
+    torch.testing.assert_close(means, torch.zeros(17, dtype=torch.float64), atol=1e-13, rtol=0)
+    torch.testing.assert_close(pairs, torch.eye(17, dtype=torch.float64), atol=1e-13, rtol=0)
+
+
 def test_moments_do_not_depend_on_the_number_of_threads() -> None:
     problem, threads = random_ising(17, seed=6, scale=0.3), torch.get_num_threads()
     try:

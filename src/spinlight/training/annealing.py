@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from spinlight._errors import SpinlightWarning
 from spinlight.ising import Ising
+from spinlight.samplers._chains import couplings_of, thread_count
 
 _FEWEST_EFFECTIVE = 10.0
 """Effective chains below which the spread of the weights says nothing about their mean."""
@@ -33,15 +34,14 @@ def anneal(problem: Ising, base: Tensor, spins: Tensor, path: Tensor, *, seed: i
     """
     from spinlight.kernels import run
 
-    couplings = run.DenseCouplings(problem.to_dense().couplings.to("cpu", torch.float32).numpy())
     end, log_weights = run.annealed_weights(
-        couplings,
+        couplings_of(problem),
         problem.fields.to("cpu", torch.float32).numpy(),
         base.to("cpu", torch.float32).numpy(),
         spins.to("cpu", torch.int8).numpy(),
         path.numpy(),
         seed=seed,
-        threads=torch.get_num_threads(),
+        threads=thread_count(None),
     )
     return torch.from_numpy(end), torch.from_numpy(log_weights)
 
@@ -86,12 +86,11 @@ def log_mean_weight(log_weights: Tensor) -> tuple[float, float, float]:
     value = float(torch.logsumexp(log_weights, 0)) - math.log(count)
     weights = np.exp(log_weights.numpy() - value)
     effective = count / float(np.mean(weights**2))
-    if effective < min(_FEWEST_EFFECTIVE, count) and count > 1:
+    if effective < _FEWEST_EFFECTIVE:
         warnings.warn(
-            f"the mean weight hangs on {effective:.1f} of {count} annealed chains, so its error cannot be told; take more steps",
+            f"the mean weight hangs on {effective:.1f} of {count} annealed chains, so its error cannot be told; take more steps or chains",
             SpinlightWarning,
             stacklevel=3,
         )
         return value, math.nan, effective
-    error = float(weights.std(ddof=1)) / math.sqrt(count) if count > 1 else math.nan
-    return value, error, effective
+    return value, float(weights.std(ddof=1)) / math.sqrt(count), effective

@@ -14,6 +14,7 @@ from spinlight._random import Seed, derive_seed, resolve_seed
 from spinlight.ising import Ising, LogPartition, log_partition
 from spinlight.ising.problem import require_single
 from spinlight.models import RestrictedBoltzmannMachine
+from spinlight.samplers import Exact
 from spinlight.training.annealing import anneal, base_log_partition, fitted_base, log_mean_weight, states_of_base
 from spinlight.training.smaller_side import SmallerSide
 
@@ -175,8 +176,6 @@ class ReverseAnnealed:
     def _exact_draws(self, model: Model, problem: Ising, seed: int) -> Tensor:
         if isinstance(model, RestrictedBoltzmannMachine):
             return SmallerSide(model, self.beta).draw(self.chains, seed)
-        from spinlight.samplers import Exact
-
         return Exact().draw(problem, self.chains, seed=seed).spins
 
 

@@ -1,0 +1,144 @@
+"""Estimates of log Z against enumeration by the defining formula, on both sides."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from helpers.enumeration import boltzmann, log_partition, random_ising
+from helpers.machines import machines, random_machine
+from helpers.statistics import law_p_value, mean_p_value, threshold
+from spinlight._errors import InvalidSettingError, ProblemTooLargeError, SpinlightWarning
+from spinlight.ising import Ising
+from spinlight.models import AbstractBoltzmannMachine, RestrictedBoltzmannMachine
+from spinlight.training import AnnealedImportance, ExactPartition, ReverseAnnealed
+from spinlight.training.smaller_side import SmallerSide
+
+every_machine = pytest.mark.parametrize("machine", machines(), ids=str)
+every_problem = pytest.mark.parametrize("problem", [random_ising(9, seed=seed, scale=0.6) for seed in range(3)])
+
+
+@every_machine
+@pytest.mark.parametrize("beta", [0.0, 0.7, 1.0])
+def test_the_exact_value_is_that_of_the_sum_over_all_states(machine: AbstractBoltzmannMachine, beta: float) -> None:
+    estimate = ExactPartition(beta=beta).estimate(machine)
+    exact = log_partition(machine.to_ising(), beta)
+    assert estimate.lower == estimate.value == estimate.upper == pytest.approx(exact, abs=1e-12)
+    assert estimate.standard_error == 0.0
+
+
+@pytest.mark.parametrize("sizes", [(40, 6), (6, 40)])
+def test_a_large_restricted_machine_is_summed_over_its_smaller_side(sizes: tuple[int, int]) -> None:
+    machine = random_machine(RestrictedBoltzmannMachine(*sizes), seed=1, scale=0.0)
+    machine.visible_bias.data.fill_(0.3)
+    machine.hidden_bias.data.fill_(-0.2)
+    independent = sizes[0] * math.log1p(math.exp(0.3)) + sizes[1] * math.log1p(math.exp(-0.2))
+    assert ExactPartition().estimate(machine).value == pytest.approx(independent, abs=1e-10)
+
+
+@pytest.mark.parametrize("sizes", [(5, 3), (3, 5)])
+def test_exact_draws_of_a_restricted_machine_follow_its_law(sizes: tuple[int, int]) -> None:
+    machine = random_machine(RestrictedBoltzmannMachine(*sizes), seed=2)
+    spins = SmallerSide(machine, 0.8).draw(20_000, seed=3)
+    assert law_p_value(spins, boltzmann(machine.to_ising(), 0.8)) > threshold()
+    assert law_p_value(spins, boltzmann(machine.to_ising(), 0.9)) < threshold()
+
+
+@every_problem
+@pytest.mark.parametrize("beta", [0.5, 1.0])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_the_bounds_enclose_the_exact_value(problem: Ising, beta: float, sparse: bool) -> None:
+    model = problem.to_sparse() if sparse else problem
+    lower = AnnealedImportance(beta=beta, steps=200).estimate(model, seed=4)
+    upper = ReverseAnnealed(beta=beta, steps=200).estimate(model, seed=5)
+    exact = log_partition(problem, beta)
+    assert lower.lower - 3 * lower.standard_error <= exact <= upper.upper + 3 * upper.standard_error
+    assert lower.value == pytest.approx(exact, abs=3 * lower.standard_error + 1e-4)
+    assert upper.value == pytest.approx(exact, abs=3 * upper.standard_error + 1e-4)
+
+
+@every_problem
+def test_the_bounds_do_not_enclose_the_value_of_a_problem_ten_percent_colder(problem: Ising) -> None:
+    lower = AnnealedImportance(steps=200).estimate(problem, seed=4)
+    upper = ReverseAnnealed(steps=200).estimate(problem, seed=5)
+    wrong = log_partition(problem, 1.1)
+    assert not lower.lower - 3 * lower.standard_error <= wrong <= upper.upper + 3 * upper.standard_error
+
+
+@every_machine
+def test_the_bounds_enclose_the_exact_value_of_every_machine(machine: AbstractBoltzmannMachine) -> None:
+    lower = AnnealedImportance(steps=200).estimate(machine, seed=6)
+    upper = ReverseAnnealed(steps=200).estimate(machine, seed=7)
+    exact = log_partition(machine.to_ising())
+    assert lower.lower - 3 * lower.standard_error - 1e-6 <= exact <= upper.upper + 3 * upper.standard_error + 1e-6
+
+
+def repeated(estimator: AnnealedImportance | ReverseAnnealed, problem: Ising, times: int = 100) -> np.ndarray:
+    return np.array([estimator.estimate(problem, seed=seed).value for seed in range(times)])
+
+
+@pytest.mark.filterwarnings("ignore:the mean weight")
+def test_few_steps_make_annealing_too_low_and_its_reverse_too_high_in_expectation() -> None:
+    problem = random_ising(9, seed=1, scale=0.3)
+    exact = log_partition(problem)
+    below = repeated(AnnealedImportance(chains=4, steps=2), problem, 300)
+    above = repeated(ReverseAnnealed(chains=4, steps=2), problem, 300)
+    assert below.mean() < exact < above.mean()
+    assert mean_p_value(below, exact) < threshold()
+    assert mean_p_value(above, exact) < threshold()
+
+
+@pytest.mark.filterwarnings("ignore:the mean weight")
+def test_annealed_weights_are_unbiased_however_few_the_steps() -> None:
+    problem = random_ising(7, seed=2, scale=0.5)
+    ratios = np.exp(repeated(AnnealedImportance(chains=64, steps=5), problem) - log_partition(problem))
+    assert mean_p_value(ratios, 1.0) > threshold()
+    assert mean_p_value(ratios, np.exp(log_partition(problem, 1.1) - log_partition(problem))) < threshold()
+
+
+def test_independent_spins_have_weights_without_variance() -> None:
+    fields = torch.linspace(-30, 30, 9, dtype=torch.float64)
+    problem = Ising(fields, torch.zeros(9, 9), 2.0)
+    exact = float(torch.logaddexp(fields, -fields).sum()) - 2.0
+    for estimator in (AnnealedImportance(chains=32, steps=10), ReverseAnnealed(chains=32, steps=10)):
+        estimate = estimator.estimate(problem, seed=8)
+        assert estimate.value == pytest.approx(exact, abs=1e-4)
+        assert estimate.standard_error < 1e-5
+
+
+def test_a_mean_that_hangs_on_few_chains_has_no_error_and_says_so() -> None:
+    # Fifty spins that all want to point the same way as one another, annealed in two steps.
+    couplings = 0.5 * (torch.ones(50, 50) - torch.eye(50))
+    with pytest.warns(SpinlightWarning, match="take more steps"):
+        estimate = AnnealedImportance(chains=64, steps=2).estimate(Ising(torch.zeros(50), couplings), seed=9)
+    assert math.isnan(estimate.standard_error)
+    # Both aligned states and little else: log Z is close to log 2 plus the 1225 couplings.
+    assert estimate.lower < math.log(2) + 0.5 * 1225 + 1e-6
+
+
+def test_the_same_seed_gives_the_same_estimate() -> None:
+    problem = random_ising(8, seed=3)
+    first, second, other = (AnnealedImportance(steps=20).estimate(problem, seed=seed).value for seed in (1, 1, 2))
+    assert first == second != other
+
+
+@pytest.mark.parametrize("estimator", [ExactPartition(), AnnealedImportance(), ReverseAnnealed()])
+def test_a_batch_is_refused(estimator) -> None:
+    with pytest.raises(InvalidSettingError, match="not a batch"):
+        estimator.estimate(random_ising(3, seed=1, batch=2))
+
+
+@pytest.mark.parametrize("estimator", [ExactPartition(), ReverseAnnealed()])
+def test_machines_too_large_on_both_sides_are_refused_with_an_alternative(estimator) -> None:
+    with pytest.raises(ProblemTooLargeError, match="AnnealedImportance"):
+        estimator.estimate(RestrictedBoltzmannMachine(30, 25))
+
+
+@pytest.mark.parametrize("settings", [{"chains": 0}, {"steps": 0}, {"beta": -1.0}, {"beta": math.nan}])
+@pytest.mark.parametrize("estimator", [AnnealedImportance, ReverseAnnealed])
+def test_impossible_settings_are_refused(estimator, settings) -> None:
+    with pytest.raises(InvalidSettingError):
+        estimator(**settings)
