@@ -15,7 +15,7 @@ import spinlight
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
-MODULES = [module.name for module in pkgutil.walk_packages(spinlight.__path__, "spinlight.")]
+MODULES = [m.name for m in pkgutil.walk_packages(spinlight.__path__, "spinlight.") if not m.name.endswith("__main__")]
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
@@ -23,6 +23,9 @@ def blocks(page: Path) -> list[str]:
     return BLOCK.findall(page.read_text())
 
 
+# Lightning's own use of torch and of its data loaders, on the page about cells.
+@pytest.mark.filterwarnings("ignore:.isinstance.treespec, LeafSpec")
+@pytest.mark.filterwarnings("ignore:The number of training batches")
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: page.name)
 def test_the_snippets_of_a_page_run_one_after_the_other(page: Path, monkeypatch, tmp_path) -> None:
     monkeypatch.chdir(tmp_path)

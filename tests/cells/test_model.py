@@ -55,7 +55,9 @@ def test_another_representation_is_refused(model: QBMVAE) -> None:
 def test_indices_and_batch_size_select_without_changing_anything(model: QBMVAE) -> None:
     whole, chosen = model.get_latent_representation(), [5, 2, 80]
     np.testing.assert_allclose(model.get_latent_representation(indices=chosen, batch_size=2), whole[chosen], rtol=1e-5)
-    np.testing.assert_allclose(model.get_cell_energy(indices=chosen, batch_size=2), model.get_cell_energy()[chosen], rtol=1e-5)
+    np.testing.assert_allclose(
+        model.get_cell_energy(indices=chosen, batch_size=2), model.get_cell_energy()[chosen], rtol=1e-5
+    )
 
 
 def test_cell_energy_is_the_expected_energy_of_the_bits(model: QBMVAE) -> None:

@@ -101,7 +101,9 @@ def test_negatives_at_another_temperature_give_another_gradient() -> None:
 def test_the_divergence_of_nearly_certain_bits_keeps_its_digits() -> None:
     machine = random_machine(BoltzmannMachine(6), 3)
     logits = torch.full((1, 6), 30.0, dtype=torch.float64)
-    torch.testing.assert_close(exact_prior(machine).kl_divergence(logits), exact_divergence(machine, logits), rtol=1e-12, atol=0)
+    torch.testing.assert_close(
+        exact_prior(machine).kl_divergence(logits), exact_divergence(machine, logits), rtol=1e-12, atol=0
+    )
 
 
 @every_machine

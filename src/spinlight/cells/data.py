@@ -110,7 +110,9 @@ def _require_counts(cells: AnnData) -> None:
         )
     empty = int((np.asarray(stored.sum(axis=1)).ravel() == 0).sum())
     if empty:
-        raise InvalidDataError(f"{empty} cells have no count at all; drop them, by scanpy.pp.filter_cells(min_counts=1)")
+        raise InvalidDataError(
+            f"{empty} cells have no count at all; drop them, by scanpy.pp.filter_cells(min_counts=1)"
+        )
 
 
 def _pbmc68k_reduced() -> AnnData:

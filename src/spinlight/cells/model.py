@@ -77,7 +77,9 @@ class QBMVAE(VAEMixin, UnsupervisedTrainingMixin, BaseModelClass):  # type: igno
             layers=positive_integer("n_layers", n_layers),
             dropout=dropout_rate,
         )
-        self._model_summary_string = f"QBMVAE: {n_latent} latent bits under a Boltzmann machine, {n_layers} x {n_hidden} hidden units"
+        self._model_summary_string = (
+            f"QBMVAE: {n_latent} latent bits under a Boltzmann machine, {n_layers} x {n_hidden} hidden units"
+        )
         self.init_params_ = self._get_init_params(locals())
 
     @classmethod
@@ -153,7 +155,9 @@ class QBMVAE(VAEMixin, UnsupervisedTrainingMixin, BaseModelClass):  # type: igno
         """
         convert = _CONVERSIONS.get(representation)
         if convert is None:
-            raise InvalidSettingError(f"representation must be one of {', '.join(_CONVERSIONS)}, got {representation!r}")
+            raise InvalidSettingError(
+                f"representation must be one of {', '.join(_CONVERSIONS)}, got {representation!r}"
+            )
         return torch.cat([convert(logits).cpu() for logits in self._logits(adata, indices, batch_size)]).numpy()
 
     @torch.inference_mode()
@@ -178,9 +182,7 @@ class QBMVAE(VAEMixin, UnsupervisedTrainingMixin, BaseModelClass):  # type: igno
         """Return log Z of the prior with its standard error, which is also that of every ELBO."""
         return self.module.prior.log_partition
 
-    def _logits(
-        self, adata: AnnData | None, indices: Sequence[int] | None, batch_size: int | None
-    ) -> Iterator[Tensor]:
+    def _logits(self, adata: AnnData | None, indices: Sequence[int] | None, batch_size: int | None) -> Iterator[Tensor]:
         self._check_if_trained(warn=False)
         loader = self._make_data_loader(adata=self._validate_anndata(adata), indices=indices, batch_size=batch_size)
         for tensors in loader:

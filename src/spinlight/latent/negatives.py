@@ -73,7 +73,9 @@ class Negatives:
 _FOLLOWED = ", followed by importance ratios"
 
 
-def first_negatives(sampler: SupportsDraw, problem: Ising, count: int, log_partition: LogPartition, seed: int) -> Negatives:
+def first_negatives(
+    sampler: SupportsDraw, problem: Ising, count: int, log_partition: LogPartition, seed: int
+) -> Negatives:
     """Return a first set: the starting states of a Markov chain, or the first draws of another sampler."""
     if not isinstance(sampler, MarkovChain):
         return _drawn(sampler, problem, count, log_partition, seed, 0)

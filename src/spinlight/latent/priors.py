@@ -92,7 +92,7 @@ class BoltzmannPrior(nn.Module):
 
     @property
     def log_partition(self) -> LogPartition:
-        """log Z of the machine as it is now: the last estimate, followed to the present parameters."""
+        """Log Z of the machine as it is now: the last estimate, followed to the present parameters."""
         return self.negatives.follow(self._problem())
 
     def advance(self) -> None:
