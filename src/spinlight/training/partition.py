@@ -163,20 +163,20 @@ class ReverseAnnealed:
             SpinlightWarning: the mean hangs on fewer than ten chains.
         """
         problem, resolved = _problem(model).scaled(self.beta), resolve_seed(seed)
-        fitting = self._exact_draws(model, problem, derive_seed(resolved, 1))
-        start = self._exact_draws(model, problem, derive_seed(resolved, 2))
+        fitting, start = self._exact_draws(model, problem, derive_seed(resolved, 1)).split(self.chains)
         base = fitted_base(problem, fitting)
         path = torch.linspace(1, 0, self.steps + 1, dtype=torch.float64)
-        _, log_weights = anneal(problem, base, start, path, seed=derive_seed(resolved, 3))
+        _, log_weights = anneal(problem, base, start, path, seed=derive_seed(resolved, 2))
         ratio, error, size = log_mean_weight(log_weights)
         value = base_log_partition(base) - ratio - float(problem.offset)
         method = f"reverse annealing of exact draws, {self.chains} chains of {self.steps} steps, {size:.0f} effective"
         return LogPartition(value, error, -math.inf, value, method)
 
     def _exact_draws(self, model: Model, problem: Ising, seed: int) -> Tensor:
+        """Return twice as many independent draws as there are chains."""
         if isinstance(model, RestrictedBoltzmannMachine):
-            return SmallerSide(model, self.beta).draw(self.chains, seed)
-        return Exact().draw(problem, self.chains, seed=seed).spins
+            return SmallerSide(model, self.beta).draw(2 * self.chains, seed)
+        return Exact().draw(problem, 2 * self.chains, seed=seed).spins
 
 
 def _check(chains: int, steps: int, beta: float) -> None:
