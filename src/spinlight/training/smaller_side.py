@@ -30,6 +30,9 @@ class SmallerSide:
 
     Raises:
         ProblemTooLargeError: more than 24 units on both sides.
+
+    Cost:
+        2^smaller * larger steps of about 15 ns: a second for 16 by 784 units, a quarter of a minute for 20 by 784.
     """
 
     def __init__(self, machine: RestrictedBoltzmannMachine, beta: float) -> None:
