@@ -49,6 +49,11 @@ def positive_number(name: str, value: object) -> float:
     return number
 
 
+def thread_count(threads: int | None) -> int:
+    """Return the wanted number of threads: by default torch's, which is 1 in a data loader's worker."""
+    return torch.get_num_threads() if threads is None else positive_integer("threads", threads)
+
+
 def spins_of(value: object, sites: int) -> Tensor:
     """Return `value` as a tensor if its last axis has `sites` entries, all of them -1 or +1."""
     spins = _real_tensor("spins", value)

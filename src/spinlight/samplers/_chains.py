@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spinlight._checks import positive_integer
+from spinlight._checks import thread_count
 from spinlight._errors import InvalidStateError
 from spinlight._progress import progress_bar
-from spinlight.ising import Ising, color_sites
-
-if TYPE_CHECKING:
-    from spinlight.kernels.run import Couplings
+from spinlight.ising import Ising
+from spinlight.ising.packing import kernel_couplings
 
 
 def sweep(
@@ -37,7 +32,7 @@ def sweep(
     _require_fit(problem, spins)
     with progress_bar(title, progress) as report:
         swept = run.sweep_chains(
-            couplings_of(problem),
+            kernel_couplings(problem),
             _fields_of_chains(problem, spins),
             spins.reshape(-1, problem.sites).cpu().numpy(),
             betas,
@@ -48,38 +43,6 @@ def sweep(
             progress=report,
         )
     return torch.from_numpy(swept).reshape(spins.shape).to(problem.device)
-
-
-def thread_count(threads: int | None) -> int:
-    """Return the wanted number of threads: by default torch's, which is 1 in a data loader's worker."""
-    return torch.get_num_threads() if threads is None else positive_integer("threads", threads)
-
-
-def couplings_of(problem: Ising) -> Couplings:
-    """Return the couplings as the kernels take them."""
-    from spinlight.kernels import run
-
-    if not problem.is_sparse:
-        return run.DenseCouplings(problem.couplings.to("cpu", torch.float32).numpy())
-    matrix = problem.couplings.cpu()
-    rows, neighbours = (part.numpy() for part in matrix.indices())
-    starts = np.zeros(problem.sites + 1, np.uint64)
-    starts[1:] = np.cumsum(np.bincount(rows, minlength=problem.sites))
-    order = _order_of_visits(starts.tobytes(), neighbours.tobytes())
-    weights = matrix.values().to(torch.float32).numpy()
-    return run.SparseCouplings(order, starts, neighbours.astype(np.uint64), weights)
-
-
-@lru_cache(maxsize=8)
-def _order_of_visits(starts: bytes, neighbours: bytes) -> NDArray[np.uint64]:
-    """Return the sites of a graph, colour by colour: kept, since training asks for the same graph at every step."""
-    rows = np.frombuffer(starts, np.uint64).astype(np.int64)
-    columns = np.frombuffer(neighbours, np.int64)
-    sites = len(rows) - 1
-    edges = torch.from_numpy(np.stack([np.repeat(np.arange(sites), np.diff(rows)), columns]))
-    graph = torch.sparse_coo_tensor(edges, torch.ones(edges.shape[1]), (sites, sites), check_invariants=True)
-    colors = color_sites(Ising(torch.zeros(sites), graph))
-    return np.argsort(colors, kind="stable").astype(np.uint64)
 
 
 def _fields_of_chains(problem: Ising, spins: Tensor) -> NDArray[np.float32]:

@@ -8,10 +8,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from spinlight._checks import nonnegative_number, positive_integer
+from spinlight._checks import nonnegative_number, positive_integer, thread_count
 from spinlight._random import Seed, resolve_seed
 from spinlight.ising import Draws, Ising, Law
-from spinlight.samplers._chains import sweep, thread_count
+from spinlight.samplers._chains import sweep
 from spinlight.samplers.base import Sampler, draws_of, initial_spins
 from spinlight.samplers.schedules import GeometricSchedule, Schedule
 

@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from spinlight._checks import nonnegative_integer, nonnegative_number
+from spinlight._checks import nonnegative_integer, nonnegative_number, thread_count
 from spinlight.ising import Ising, Law
-from spinlight.samplers._chains import sweep, thread_count
+from spinlight.samplers._chains import sweep
 from spinlight.samplers.base import ChainState, MarkovChain
 
 

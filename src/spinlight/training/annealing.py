@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from spinlight._checks import thread_count
 from spinlight._errors import SpinlightWarning
 from spinlight.ising import Ising
-from spinlight.samplers._chains import couplings_of, thread_count
+from spinlight.ising.packing import kernel_couplings
 
 _FEWEST_EFFECTIVE = 10.0
 """Effective chains below which the spread of the weights says nothing about their mean."""
@@ -35,7 +36,7 @@ def anneal(problem: Ising, base: Tensor, spins: Tensor, path: Tensor, *, seed: i
     from spinlight.kernels import run
 
     end, log_weights = run.annealed_weights(
-        couplings_of(problem),
+        kernel_couplings(problem),
         problem.fields.to("cpu", torch.float32).numpy(),
         base.to("cpu", torch.float32).numpy(),
         spins.to("cpu", torch.int8).numpy(),
