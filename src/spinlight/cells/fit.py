@@ -60,7 +60,7 @@ class FitSettings:
         labels_key: column of known labels; used for scores and colours only.
         epochs: passes over the data; enough for 3,000 steps, and between 30 and 300, by default.
         latent: latent bits.
-        seed: integer in [0, 2^32); the same seed gives the same result on one machine and version.
+        seed: integer in [0, 2^32); the same seed gives the same result on one machine and version, to rounding.
     """
 
     batch_key: str | None = None
