@@ -45,7 +45,13 @@ def fitted(make_cells: Callable[..., AnnData], tmp_path_factory: pytest.TempPath
 
 def test_every_file_is_written_and_nothing_else(fitted: Fitted) -> None:
     (out,) = {path.parent for path in fitted.files}
-    assert sorted(path.name for path in out.iterdir()) == ["cells.h5ad", "cells.png", "metrics.json", "model", "report.html"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "cells.h5ad",
+        "cells.png",
+        "metrics.json",
+        "model",
+        "report.html",
+    ]
     assert sorted(path.name for path in fitted.files) == sorted(path.name for path in out.iterdir())
 
 
@@ -54,7 +60,7 @@ def test_the_file_of_cells_holds_the_latent_and_the_energy_of_the_model(fitted: 
     np.testing.assert_array_equal(stored.obsm["X_qbmvae"], fitted.model.get_latent_representation())
     np.testing.assert_array_equal(stored.obs["qbmvae_energy"], fitted.model.get_cell_energy())
     assert stored.obsm["X_umap"].shape == (90, 2)
-    assert "leiden_qbmvae" in stored.obs
+    assert "qbmvae_leiden" in stored.obs
 
 
 def test_the_saved_model_gives_the_stored_latent(fitted: Fitted) -> None:
@@ -78,7 +84,7 @@ def test_metrics_are_plain_json_with_the_error_of_the_elbo(fitted: Fitted) -> No
 def test_the_scores_are_those_of_the_stored_clusters(fitted: Fitted) -> None:
     metrics = pytest.importorskip("sklearn.metrics")
     stored = anndata.read_h5ad(fitted.files[0].parent / "cells.h5ad")
-    expected = metrics.adjusted_rand_score(stored.obs["kind"], stored.obs["leiden_qbmvae"])
+    expected = metrics.adjusted_rand_score(stored.obs["kind"], stored.obs["qbmvae_leiden"])
     assert fitted.metrics["embeddings"]["QBM-VAE"]["leiden_ari"] == pytest.approx(expected)
 
 
@@ -90,7 +96,9 @@ def test_the_progress_shows_the_epochs(fitted: Fitted, shown: io.StringIO) -> No
     assert "training, ELBO" in shown.getvalue()
 
 
-def test_the_same_seed_gives_the_same_latent_to_rounding(make_cells: Callable[..., AnnData], fitted: Fitted, tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_latent_to_rounding(
+    make_cells: Callable[..., AnnData], fitted: Fitted, tmp_path: Path
+) -> None:
     again, other = (fit(make_cells(), tmp_path / str(seed), seed=seed, **WHOLE) for seed in (0, 1))
     latent = fitted.model.get_latent_representation()
     # Rounding differs between runs where the linear algebra library meets other memory alignments.

@@ -15,8 +15,20 @@ METRICS: dict[str, Any] = {
     "elbo": {"train": -650.123, "held_out": None, "standard_error": 0.0123},
     "log_partition": {"value": 88.25, "standard_error": 0.0123, "method": "annealed"},
     "embeddings": {
-        "QBM-VAE": {"clusters": 9, "leiden_ari": 0.5, "leiden_nmi": None, "label_silhouette": None, "batch_silhouette": None},
-        "PCA": {"clusters": 8, "leiden_ari": 0.25, "leiden_nmi": None, "label_silhouette": None, "batch_silhouette": None},
+        "QBM-VAE": {
+            "clusters": 9,
+            "leiden_ari": 0.5,
+            "leiden_nmi": None,
+            "label_silhouette": None,
+            "batch_silhouette": None,
+        },
+        "PCA": {
+            "clusters": 8,
+            "leiden_ari": 0.25,
+            "leiden_nmi": None,
+            "label_silhouette": None,
+            "batch_silhouette": None,
+        },
     },
     "versions": {"spinlight": "0"},
 }
@@ -31,7 +43,9 @@ class Links(HTMLParser):
         self.open: list[str] = []
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.fetched += [str(value) for name, value in attributes if name in {"src", "href", "srcset", "data", "poster"}]
+        self.fetched += [
+            str(value) for name, value in attributes if name in {"src", "href", "srcset", "data", "poster"}
+        ]
         if tag not in {"meta", "img", "link", "br"}:
             self.open.append(tag)
 

@@ -23,7 +23,9 @@ def test_the_package_runs_as_a_module() -> None:
 
 def test_help_shows_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["cells", "fit", "--help"]) == 0
-    assert "spinlight cells fit --dataset pbmc68k_reduced --out runs/pbmc68k" in " ".join(capsys.readouterr().out.split())
+    assert "spinlight cells fit --dataset pbmc68k_reduced --out runs/pbmc68k" in " ".join(
+        capsys.readouterr().out.split()
+    )
 
 
 @pytest.mark.parametrize("arguments", [["fly"], ["--fast"], ["cells", "fly"], ["cells", "fit"]])

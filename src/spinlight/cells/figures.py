@@ -39,7 +39,7 @@ def cells_picture(
     colours = dict(zip(sorted(names), _colours(len(names))))
     _map_of_groups(left, positions, groups, colours, size)
     left.set_title(group_name, **_TITLE)
-    shown = middle.scatter(*positions.T, c=energies, s=size, cmap="viridis", linewidths=0)
+    shown = middle.scatter(positions[:, 0], positions[:, 1], c=energies, s=size, cmap="viridis", linewidths=0)
     figure.colorbar(shown, ax=middle, shrink=0.75, pad=0.02).outline.set_visible(False)
     _bare(middle)
     middle.set_title("energy E(q)", **_TITLE)
@@ -100,11 +100,11 @@ def _map_of_groups(
     axes: Axes, positions: NDArray[np.floating], groups: NDArray[Any], colours: dict[Any, Any], size: float
 ) -> None:
     effects = require_extra("matplotlib.patheffects", "cells")
-    axes.scatter(*positions.T, c=[colours[group] for group in groups], s=size, linewidths=0)
+    axes.scatter(positions[:, 0], positions[:, 1], c=[colours[group] for group in groups], s=size, linewidths=0)
     if len(colours) <= 20:
         for group in colours:
-            at = np.median(positions[groups == group], axis=0)
-            text = axes.text(*at, str(group), ha="center", va="center", fontsize=8, fontweight="bold", color=_INK)
+            x, y = np.median(positions[groups == group], axis=0)
+            text = axes.text(x, y, str(group), ha="center", va="center", fontsize=8, fontweight="bold", color=_INK)
             text.set_path_effects([effects.withStroke(linewidth=2.5, foreground="white")])
     _bare(axes)
 
