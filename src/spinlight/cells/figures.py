@@ -38,8 +38,8 @@ def cells_picture(
     names = _by_energy(groups, energies)
     colours = dict(zip(sorted(names), _colours(len(names))))
     _map_of_groups(left, positions, groups, colours, size)
-    left.set_title(group_name, **_TITLE)
-    shown = middle.scatter(*positions.T, c=energies, s=size, cmap="viridis", linewidths=0)
+    left.set_title(f"{group_name} (colours as at the right)", **_TITLE)
+    shown = middle.scatter(positions[:, 0], positions[:, 1], c=energies, s=size, cmap="viridis", linewidths=0)
     figure.colorbar(shown, ax=middle, shrink=0.75, pad=0.02).outline.set_visible(False)
     _bare(middle)
     middle.set_title("energy E(q)", **_TITLE)
@@ -99,13 +99,7 @@ def _colours(count: int) -> list[Any]:
 def _map_of_groups(
     axes: Axes, positions: NDArray[np.floating], groups: NDArray[Any], colours: dict[Any, Any], size: float
 ) -> None:
-    effects = require_extra("matplotlib.patheffects", "cells")
-    axes.scatter(*positions.T, c=[colours[group] for group in groups], s=size, linewidths=0)
-    if len(colours) <= 20:
-        for group in colours:
-            at = np.median(positions[groups == group], axis=0)
-            text = axes.text(*at, str(group), ha="center", va="center", fontsize=8, fontweight="bold", color=_INK)
-            text.set_path_effects([effects.withStroke(linewidth=2.5, foreground="white")])
+    axes.scatter(positions[:, 0], positions[:, 1], c=[colours[group] for group in groups], s=size, linewidths=0)
     _bare(axes)
 
 
@@ -123,7 +117,7 @@ def _energies_of_groups(
     )
     for box, name in zip(boxes["boxes"], names):
         box.set(facecolor=colours[name], edgecolor="none", alpha=0.75)
-    axes.set_title("energy by group, lowest median first", **_TITLE)
+    axes.set_title("energy, lowest median first", **_TITLE)
     axes.invert_yaxis()
     axes.tick_params(axis="y", labelsize=8)
     _light(axes)

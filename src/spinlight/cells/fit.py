@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -21,24 +18,23 @@ from numpy.typing import NDArray
 
 from spinlight._checks import positive_integer
 from spinlight._errors import InvalidSettingError
-from spinlight._files import atomic_file
 from spinlight._random import resolve_seed
 from spinlight.cells.data import require_cells
 from spinlight.cells.evaluation import neighbour_graph, principal_components, separation
 from spinlight.cells.figures import cells_picture, training_picture
 from spinlight.cells.model import QBMVAE
-from spinlight.cells.progress import TrainingProgress
+from spinlight.cells.progress import TrainingProgress, stage
 from spinlight.cells.quiet import quiet_training
 from spinlight.cells.report import html_report
+from spinlight.cells.results import Results
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-LATENT, ENERGY = "X_qbmvae", "qbmvae_energy"
-"""Where a fit leaves the latent (obsm) and the energy (obs) of each cell."""
+LATENT, ENERGY, CLUSTERS = "X_qbmvae", "qbmvae_energy", "qbmvae_leiden"
+"""Where a fit leaves the latent (obsm), the energy and the cluster (obs) of each cell."""
 
-_STEPS, _BATCH, _VALIDATE_EVERY = 3000, 128, 5
-_GROUP_NAMES = {"leiden_qbmvae": "Leiden clusters"}
+_STEPS, _BATCH, _VALIDATE_EVERY = 2000, 128, 5
 _LARGEST_SEED = 2**32 - 1
 """What NumPy's global generator takes, which scvi-tools seeds."""
 
@@ -58,9 +54,9 @@ class FitSettings:
     Args:
         batch_key: column of experimental batches.
         labels_key: column of known labels; used for scores and colours only.
-        epochs: passes over the data; enough for 3,000 steps, and between 30 and 300, by default.
+        epochs: passes over the data; by default enough for 2,000 steps, within 20 and 150.
         latent: latent bits.
-        seed: integer in [0, 2^32); the same seed gives the same result on one machine and version.
+        seed: integer in [0, 2^32); the same seed gives the same result on one machine and version, to rounding.
     """
 
     batch_key: str | None = None
@@ -110,13 +106,33 @@ def fit_cells(
         InterruptedFitError: on Ctrl-C; the model, as far as it was trained, and all finished files are in the folder.
     """
     settings = _checked(cells, settings)
-    job = _Job(Path(out), progress)
+    results = Results(out)
     cells = cells.copy()
+    seconds: dict[str, float] = {}
     try:
-        model = job.train(cells, settings)
-        return job.finish(model, cells, settings, title)
+        with stage("setting up and training", None, seconds):
+            model = _train(cells, settings, results, progress)
+        with stage("latent and ELBO", progress, seconds):
+            measured = _likelihoods(model)
+            cells.obsm[LATENT] = model.get_latent_representation()
+            cells.obs[ENERGY] = model.get_cell_energy()
+        with stage("clusters and scores", progress, seconds):
+            graph, scores = _separations(cells, settings)
+        with stage("map of the cells", progress, seconds):
+            scanpy.tl.umap(graph, random_state=settings.seed)
+        cells.obs[CLUSTERS] = graph.obs["leiden"].to_numpy()
+        cells.obsm["X_umap"] = graph.obsm["X_umap"]
+        metrics = _about(cells, settings) | measured | {"embeddings": scores, "seconds": seconds}
+        with stage("files", progress, seconds):
+            _write(results, model, cells, settings, title, metrics)
+        return Fitted(model=model, metrics=metrics, files=results.saved)
     except KeyboardInterrupt as error:
-        raise InterruptedFitError(job.saved) from error
+        raise InterruptedFitError(results.saved) from error
+
+
+def default_epochs(count: int) -> int:
+    """Return the epochs that make 2,000 steps over `count` cells, within 20 and 150."""
+    return int(np.clip(round(_STEPS * _BATCH / count), 20, 150))
 
 
 def _checked(cells: AnnData, settings: FitSettings) -> FitSettings:
@@ -129,120 +145,33 @@ def _checked(cells: AnnData, settings: FitSettings) -> FitSettings:
     return replace(settings, epochs=epochs)
 
 
-def default_epochs(count: int) -> int:
-    """Return the epochs that make 3,000 steps over `count` cells, within 30 and 300."""
-    return int(np.clip(round(_STEPS * _BATCH / count), 30, 300))
-
-
-class _Job:
-    """One fit: the folder its results go to, and where its progress is shown."""
-
-    def __init__(self, out: Path, progress: Progress | None) -> None:
-        out.mkdir(parents=True, exist_ok=True)
-        self.out = out
-        self.progress = progress
-        self.saved: list[Path] = []
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Show and time one stage."""
-        task = None if self.progress is None else self.progress.add_task(name, total=1)
-        started = time.perf_counter()
-        yield
-        self.seconds[name] = round(time.perf_counter() - started, 2)
-        if self.progress is not None and task is not None:
-            self.progress.update(task, advance=1)
-
-    def train(self, cells: AnnData, settings: FitSettings) -> QBMVAE:
-        """Return a trained model, saved; an interrupted one is saved too."""
-        callbacks = [] if self.progress is None else [TrainingProgress(self.progress)]
-        started = time.perf_counter()
-        with quiet_training():
-            scvi.settings.seed = settings.seed
-            QBMVAE.setup_anndata(cells, batch_key=settings.batch_key, labels_key=settings.labels_key)
-            model = QBMVAE(cells, n_latent=settings.latent)
-            try:
-                model.train(
-                    settings.epochs,
-                    batch_size=_BATCH,
-                    accelerator="cpu",
-                    plan_kwargs={"n_epochs_kl_warmup": min(50, max(1, settings.epochs // 3))},
-                    check_val_every_n_epoch=_VALIDATE_EVERY,
-                    enable_progress_bar=False,
-                    callbacks=callbacks,
-                )
-            finally:
-                self.seconds["training"] = round(time.perf_counter() - started, 2)
-                self._save_model(model)
-        return model
-
-    def finish(self, model: QBMVAE, cells: AnnData, settings: FitSettings, title: str) -> Fitted:
-        """Measure the model and write the results."""
-        with self.stage("latent and ELBO"):
-            cells.obsm[LATENT] = model.get_latent_representation()
-            cells.obs[ENERGY] = model.get_cell_energy()
-            measured = _likelihoods(model)
-        with self.stage("neighbours and clusters"):
-            ours = neighbour_graph(cells.obsm[LATENT])
-            reference = neighbour_graph(principal_components(cells.X, settings.seed))
-            groups = {name: _column(cells, key) for name, key in _keys(settings).items()}
-            scores = {"QBM-VAE": separation(ours, **groups), "PCA": separation(reference, **groups)}
-            cells.obs["leiden_qbmvae"] = ours.obs["leiden"].to_numpy()
-        with self.stage("map of the cells"):
-            scanpy.tl.umap(ours, random_state=settings.seed)
-            cells.obsm["X_umap"] = ours.obsm["X_umap"]
-        metrics = {
-            "data": {"cells": cells.n_obs, "genes": cells.n_vars},
-            "settings": asdict(settings),
-            **measured,
-            "embeddings": {name: asdict(score) for name, score in scores.items()},
-            "seconds": self.seconds,
-            "versions": {name: version(name) for name in ("spinlight", "scvi-tools", "scanpy", "torch")},
-        }
-        with self.stage("files"):
-            self._write_results(model, cells, settings, title, metrics)
-        return Fitted(model=model, metrics=metrics, files=self.saved)
-
-    def _write_results(
-        self, model: QBMVAE, cells: AnnData, settings: FitSettings, title: str, metrics: Mapping[str, Any]
-    ) -> None:
-        key = settings.labels_key or "leiden_qbmvae"
-        picture = cells_picture(
-            cells.obsm["X_umap"], _column(cells, key), _GROUP_NAMES.get(key, key), cells.obs[ENERGY].to_numpy()
-        )
-        pictures = {
-            "UMAP of the latent probabilities, and the energy of each cell under the prior": picture,
-            "Training": training_picture(model.history),
-        }
-        with atomic_file(self.out / "cells.h5ad") as file:
-            # anndata writes by name; the name is that of the temporary file.
-            cells.write_h5ad(file.name, compression="gzip")
-        self.saved.append(self.out / "cells.h5ad")
-        self._write("cells.png", picture)
-        self._write("report.html", html_report(title, metrics, pictures).encode())
-        self._write("metrics.json", (json.dumps(metrics, indent=2) + "\n").encode())
-
-    def _write(self, name: str, content: bytes) -> None:
-        with atomic_file(self.out / name) as file:
-            file.write(content)
-        self.saved.append(self.out / name)
-
-    def _save_model(self, model: QBMVAE) -> None:
-        """Save by way of a folder beside, so that an old model stays until the new one is whole."""
-        target = self.out / "model"
-        target.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self.out, prefix=".model.") as folder:
-            model.save(folder, overwrite=True)
-            for file in Path(folder).iterdir():
-                file.replace(target / file.name)
-        self.saved.append(target)
+def _train(cells: AnnData, settings: FitSettings, results: Results, progress: Progress | None) -> QBMVAE:
+    """Return a trained model, saved; an interrupted one is saved too."""
+    epochs = settings.epochs or default_epochs(cells.n_obs)
+    with quiet_training():
+        scvi.settings.seed = settings.seed
+        QBMVAE.setup_anndata(cells, batch_key=settings.batch_key, labels_key=settings.labels_key)
+        model = QBMVAE(cells, n_latent=settings.latent)
+        try:
+            model.train(
+                epochs,
+                batch_size=_BATCH,
+                accelerator="cpu",
+                plan_kwargs={"n_epochs_kl_warmup": max(1, epochs // 3)},
+                check_val_every_n_epoch=_VALIDATE_EVERY,
+                enable_progress_bar=False,
+                callbacks=[] if progress is None else [TrainingProgress(progress)],
+            )
+        except KeyboardInterrupt:
+            results.write_model("model", model)
+            raise
+        results.write_model("model", model)
+    return model
 
 
 def _likelihoods(model: QBMVAE) -> dict[str, Any]:
     """Return log Z and the ELBO of training and held-out cells, in nats per cell."""
-    known = model.get_log_partition()
-    held_out = model.validation_indices
+    known, held_out = model.get_log_partition(), model.validation_indices
     return {
         "elbo": {
             "train": float(model.get_elbo(indices=model.train_indices)),
@@ -253,9 +182,39 @@ def _likelihoods(model: QBMVAE) -> dict[str, Any]:
     }
 
 
-def _keys(settings: FitSettings) -> dict[str, str | None]:
-    return {"labels": settings.labels_key, "batches": settings.batch_key}
+def _separations(cells: AnnData, settings: FitSettings) -> tuple[AnnData, dict[str, Any]]:
+    """Return the neighbour graph of the latent, and the scores of the latent and of PCA."""
+    ours = neighbour_graph(cells.obsm[LATENT])
+    reference = neighbour_graph(principal_components(cells.X, settings.seed))
+    groups = {
+        name: None if key is None else _column(cells, key)
+        for name, key in (("labels", settings.labels_key), ("batches", settings.batch_key))
+    }
+    return ours, {name: asdict(separation(graph, **groups)) for name, graph in (("QBM-VAE", ours), ("PCA", reference))}
 
 
-def _column(cells: AnnData, key: str | None) -> NDArray[Any] | None:
-    return None if key is None else cells.obs[key].astype(str).to_numpy()
+def _about(cells: AnnData, settings: FitSettings) -> dict[str, Any]:
+    return {
+        "data": {"cells": cells.n_obs, "genes": cells.n_vars},
+        "settings": asdict(settings),
+        "versions": {name: version(name) for name in ("spinlight", "scvi-tools", "scanpy", "torch")},
+    }
+
+
+def _write(
+    results: Results, model: QBMVAE, cells: AnnData, settings: FitSettings, title: str, metrics: Mapping[str, Any]
+) -> None:
+    groups, name = (CLUSTERS, "Leiden clusters") if settings.labels_key is None else (settings.labels_key,) * 2
+    picture = cells_picture(cells.obsm["X_umap"], _column(cells, groups), name, cells.obs[ENERGY].to_numpy())
+    pictures = {
+        "UMAP of the latent, and the energy of each cell under the prior": picture,
+        "Training": training_picture(model.history),
+    }
+    results.write_cells("cells.h5ad", cells)
+    results.write("cells.png", picture)
+    results.write("report.html", html_report(title, metrics, pictures).encode())
+    results.write("metrics.json", (json.dumps(metrics, indent=2) + "\n").encode())
+
+
+def _column(cells: AnnData, key: str) -> NDArray[Any]:
+    return np.asarray(cells.obs[key].astype(str))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -189,7 +189,7 @@ class QBMVAE(VAEMixin, UnsupervisedTrainingMixin, BaseModelClass):  # type: igno
             yield self.module.inference(**self.module._get_inference_input(tensors))["logits"]
 
 
-_CONVERSIONS = {
+_CONVERSIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "probabilities": torch.sigmoid,
     "bits": lambda logits: (logits > 0).to(torch.float32),
     "logits": lambda logits: logits,

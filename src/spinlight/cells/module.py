@@ -56,7 +56,7 @@ class QBMVAEModule(BaseModuleClass):  # type: ignore[misc]  # scvi-tools carries
     def _get_inference_input(self, tensors: dict[str, Tensor], **_: Any) -> dict[str, Tensor]:
         return {"counts": tensors[REGISTRY_KEYS.X_KEY]}
 
-    @auto_move_data
+    @auto_move_data  # type: ignore[untyped-decorator]
     def inference(self, counts: Tensor) -> dict[str, Tensor]:
         """Return the posterior's logits and smoothed bits, both of shape (cells, bits)."""
         logits = self.to_logits(self.encoder(torch.log1p(counts)))
@@ -71,7 +71,7 @@ class QBMVAEModule(BaseModuleClass):  # type: ignore[misc]  # scvi-tools carries
             "batch": tensors[REGISTRY_KEYS.BATCH_KEY],
         }
 
-    @auto_move_data
+    @auto_move_data  # type: ignore[untyped-decorator]
     def generative(self, z: Tensor, library: Tensor, batch: Tensor) -> dict[str, NegativeBinomial]:
         """Return the distribution of the counts, shape (cells, genes)."""
         fractions = self.to_fractions(self.decoder(z, batch))

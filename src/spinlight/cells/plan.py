@@ -1,4 +1,4 @@
-"""How a QBM-VAE is trained: negatives before each step, an estimate of log Z every few epochs."""
+"""How a QBM-VAE is trained: negatives before each step, an estimate of log Z every fifty."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class BoltzmannTrainingPlan(TrainingPlan):  # type: ignore[misc]  # scvi-tools c
         lr: learning rate of the networks.
         prior_lr: learning rate of the Boltzmann machine. Chains follow its parameters only as fast as they mix.
         n_epochs_kl_warmup: epochs over which the weight of KL rises to one.
-        estimate_every: epochs between two estimates of log Z; the last epoch always ends with one.
+        estimate_every: steps between two estimates of log Z; training always ends with one.
         settings: those of `scvi.train.TrainingPlan` (`weight_decay`, `max_kl_weight`, ...).
     """
 
@@ -30,7 +30,7 @@ class BoltzmannTrainingPlan(TrainingPlan):  # type: ignore[misc]  # scvi-tools c
         lr: float = 3e-3,
         prior_lr: float = 1e-2,
         n_epochs_kl_warmup: int | None = 50,
-        estimate_every: int = 25,
+        estimate_every: int = 50,
         **settings: Any,
     ) -> None:
         super().__init__(module, lr=lr, n_epochs_kl_warmup=n_epochs_kl_warmup, **settings)
@@ -40,12 +40,12 @@ class BoltzmannTrainingPlan(TrainingPlan):  # type: ignore[misc]  # scvi-tools c
     def training_step(self, batch: dict[str, torch.Tensor], batch_idx: int) -> torch.Tensor:
         """Draw negatives of the present prior, then step as scvi-tools does."""
         self.module.prior.advance()
+        if self.global_step % self.estimate_every == 0:
+            self.module.prior.estimate()
         return super().training_step(batch, batch_idx)
 
     def on_train_epoch_end(self) -> None:
-        """Log log Z with its error; estimate it anew when due."""
-        if (self.current_epoch + 1) % self.estimate_every == 0:
-            self.module.prior.estimate()
+        """Log log Z with its error."""
         known = self.module.prior.log_partition
         self.log_dict({"log_partition": known.value, "log_partition_error": known.standard_error})
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 import torch
@@ -35,8 +36,10 @@ class BoltzmannPrior(nn.Module):
 
     E is linear in each bit, so E_q[E(z)] is E at the probabilities, exactly. log Z has its gradient from negative samples,
     d log Z / d theta = - E_p[dE / d theta], and its value from `estimator`. Between two estimates the value follows the
-    parameters by importance ratios on the negatives (`log_partition` carries their error too, and so says when a fresh
-    estimate is due). The divergence is never the difference of two mean energies, which is no divergence.
+    parameters by importance ratios on witnesses, a second population: at each step it is reweighted, resampled and moved on,
+    which is sequential Monte Carlo. (The negatives themselves would mislead: training has just raised their energies in
+    particular.) `log_partition` carries the errors of all steps, and so says when a fresh estimate is due. The divergence is
+    never the difference of two mean energies, which is no divergence.
 
     Every unit of the machine is a latent bit, hidden ones too. Negatives and estimate are part of `state_dict`: a loaded
     prior goes on exactly as the saved one would have.
@@ -45,7 +48,7 @@ class BoltzmannPrior(nn.Module):
         machine: any Boltzmann machine; its parameters are trained with the rest of the model.
         sampler: where negatives come from, at beta = 1: a Markov chain is made persistent, any other sampler draws anew.
             `Gibbs` by default.
-        chains: negatives per step.
+        chains: negatives per step, and as many witnesses.
         sweeps: sweeps between two steps, for Markov chains.
         estimator: of log Z's value, `AnnealedImportance` by default.
 
@@ -59,7 +62,8 @@ class BoltzmannPrior(nn.Module):
 
     References:
         Rolfe, "Discrete variational autoencoders", ICLR 2017 (the prior); Tieleman, ICML 2008 (persistent chains); Neal,
-        Statistics and Computing 11 (2001) 125 (annealed importance sampling).
+        Statistics and Computing 11 (2001) 125 (annealed importance sampling); Carbone, Hua, Coste & Vanden-Eijnden, NeurIPS
+        2023 (log Z along training, by Jarzynski's equality).
     """
 
     def __init__(
@@ -79,32 +83,44 @@ class BoltzmannPrior(nn.Module):
         self.sweeps = positive_integer("sweeps", sweeps)
         _require_boltzmann(self.sampler)
         self._seed = resolve_seed(torch.default_generator)
-        self._negatives: Negatives | None = None
+        self._kept: _Kept | None = None
 
     @property
     def negatives(self) -> Negatives:
         """The present negatives; the first call draws them and estimates log Z."""
-        if self._negatives is None:
-            problem = self._problem()
-            known = self.estimator.estimate(problem, seed=derive_seed(self._seed, 0))
-            self._negatives = first_negatives(self.sampler, problem, self.chains, known, derive_seed(self._seed, 1))
-        return self._negatives
+        return self._present.negatives
 
     @property
     def log_partition(self) -> LogPartition:
         """Log Z of the machine as it is now: the last estimate, followed to the present parameters."""
-        return self.negatives.follow(self._problem())
+        return self._present.follow(self._problem())
 
     def advance(self) -> None:
         """Move the negatives on, to samples of the machine as it is now; once before each training step."""
-        self._negatives = next_negatives(self.sampler, self._problem(), self.negatives, self.sweeps)
+        kept, problem = self._present, self._problem()
+        self._kept = _Kept(
+            negatives=next_negatives(self.sampler, problem, kept.negatives, self.sweeps),
+            witnesses=next_negatives(self.sampler, problem, kept.witnesses.carried(problem), self.sweeps),
+            known=kept.follow(problem),
+        )
 
     def estimate(self) -> LogPartition:
         """Estimate log Z anew, and go on from there."""
-        before, problem = self.negatives, self._problem()
-        known = self.estimator.estimate(problem, seed=derive_seed(self._seed, 2 + before.steps))
-        self._negatives = replace(before, energies=problem.energy(before.spins), log_partition=known)
+        kept, problem = self._present, self._problem()
+        known = self.estimator.estimate(problem, seed=derive_seed(self._seed, 3 + kept.negatives.steps))
+        self._kept = replace(kept, witnesses=kept.witnesses.at(problem), known=known)
         return known
+
+    @property
+    def _present(self) -> _Kept:
+        if self._kept is None:
+            problem = self._problem()
+            sets = [
+                first_negatives(self.sampler, problem, self.chains, derive_seed(self._seed, stream))
+                for stream in (0, 1)
+            ]
+            self._kept = _Kept(*sets, self.estimator.estimate(problem, seed=derive_seed(self._seed, 2)))
+        return self._kept
 
     def energy(self, probabilities: Tensor) -> Tensor:
         """Return E_q[E(z)] = E(q) for each row of independent bits, shape (rows,)."""
@@ -146,12 +162,54 @@ class BoltzmannPrior(nn.Module):
 
     def get_extra_state(self) -> dict[str, Any]:
         """Return the negatives and the estimate, for `state_dict`."""
-        return {"seed": self._seed, "negatives": None if self._negatives is None else self._negatives.state()}
+        return {"seed": self._seed, "kept": None if self._kept is None else self._kept.state()}
 
     def set_extra_state(self, state: Mapping[str, Any]) -> None:
         """Take up the negatives and the estimate that a `state_dict` holds."""
         self._seed = state["seed"]
-        self._negatives = None if state["negatives"] is None else Negatives.from_state(state["negatives"])
+        self._kept = None if state["kept"] is None else _Kept.from_state(state["kept"])
+
+
+_FOLLOWED = ", followed by importance ratios"
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What outlives a training step: states for the gradient, independent ones that follow log Z, and log Z."""
+
+    negatives: Negatives
+    witnesses: Negatives
+    known: LogPartition
+
+    def follow(self, problem: Ising) -> LogPartition:
+        """Return log Z of `problem`; errors of the steps are added, an upper bound where chains are correlated."""
+        ratio, error = self.witnesses.log_ratio(problem)
+        if ratio == error == 0:
+            return self.known
+        return LogPartition(
+            value=self.known.value + ratio,
+            standard_error=self.known.standard_error + error,
+            lower=-math.inf,
+            upper=math.inf,
+            method=self.known.method.removesuffix(_FOLLOWED) + _FOLLOWED,
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Return plain values and tensors, which `torch.load(weights_only=True)` reads."""
+        return {
+            "negatives": self.negatives.state(),
+            "witnesses": self.witnesses.state(),
+            "known": asdict(self.known),
+        }
+
+    @staticmethod
+    def from_state(state: Mapping[str, Any]) -> _Kept:
+        """Return what `state` described."""
+        return _Kept(
+            Negatives.from_state(state["negatives"]),
+            Negatives.from_state(state["witnesses"]),
+            LogPartition(**state["known"]),
+        )
 
 
 def entropy(logits: Tensor) -> Tensor:

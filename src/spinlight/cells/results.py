@@ -1,0 +1,60 @@
+"""The folder a fit writes to: every file whole or absent, and a list of what is there."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spinlight._errors import InvalidSettingError
+from spinlight._files import atomic_file
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from spinlight.cells.model import QBMVAE
+
+
+class Results:
+    """A folder of results.
+
+    Args:
+        folder: made if need be, with its parents.
+
+    Raises:
+        InvalidSettingError: the folder cannot be made.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+        self.saved: list[Path] = []
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InvalidSettingError(
+                f"the folder {self.folder} cannot be made ({error.strerror}); choose another out"
+            ) from error
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file."""
+        with atomic_file(self.folder / name) as file:
+            file.write(content)
+        self.saved.append(self.folder / name)
+
+    def write_cells(self, name: str, cells: AnnData) -> None:
+        """Write an .h5ad file."""
+        with atomic_file(self.folder / name) as file:
+            # anndata writes by name, and this name is that of the temporary file.
+            cells.write_h5ad(file.name, compression="gzip")
+        self.saved.append(self.folder / name)
+
+    def write_model(self, name: str, model: QBMVAE) -> None:
+        """Save a model as a folder, by way of another one beside it, so that an old model stays until the new is whole."""
+        target = self.folder / name
+        target.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.folder, prefix=f".{name}.") as beside:
+            model.save(beside, overwrite=True)
+            for file in Path(beside).iterdir():
+                file.replace(target / file.name)
+        self.saved.append(target)

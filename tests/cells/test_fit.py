@@ -1,0 +1,178 @@
+"""One call fits, measures and writes; an interrupted one keeps what it saved."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+from rich.progress import Progress
+
+from spinlight._errors import InvalidDataError, InvalidSettingError, UnknownNameError
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from spinlight.cells import Fitted
+
+pytest.importorskip("scvi")
+anndata = pytest.importorskip("anndata")
+
+WHOLE = {"batch_key": "batch", "labels_key": "kind", "epochs": 4, "latent": 8}
+
+
+def fit(cells: AnnData, out: Path, progress: Progress | None = None, **settings: Any) -> Fitted:
+    from spinlight.cells import FitSettings, fit_cells
+
+    return fit_cells(cells, out, FitSettings(**settings), title="Synthetic", progress=progress)
+
+
+@pytest.fixture(scope="module")
+def shown() -> io.StringIO:
+    return io.StringIO()
+
+
+@pytest.fixture(scope="module")
+def fitted(make_cells: Callable[..., AnnData], tmp_path_factory: pytest.TempPathFactory, shown: io.StringIO) -> Fitted:
+    with Progress(console=Console(file=shown, width=100, force_terminal=True)) as progress:
+        return fit(make_cells(), tmp_path_factory.mktemp("runs") / "new" / "run", progress, **WHOLE)
+
+
+def test_every_file_is_written_and_nothing_else(fitted: Fitted) -> None:
+    (out,) = {path.parent for path in fitted.files}
+    assert sorted(path.name for path in out.iterdir()) == [
+        "cells.h5ad",
+        "cells.png",
+        "metrics.json",
+        "model",
+        "report.html",
+    ]
+    assert sorted(path.name for path in fitted.files) == sorted(path.name for path in out.iterdir())
+
+
+def test_the_file_of_cells_holds_the_latent_and_the_energy_of_the_model(fitted: Fitted) -> None:
+    stored = anndata.read_h5ad(fitted.files[0].parent / "cells.h5ad")
+    np.testing.assert_array_equal(stored.obsm["X_qbmvae"], fitted.model.get_latent_representation())
+    np.testing.assert_array_equal(stored.obs["qbmvae_energy"], fitted.model.get_cell_energy())
+    assert stored.obsm["X_umap"].shape == (90, 2)
+    assert "qbmvae_leiden" in stored.obs
+
+
+def test_the_saved_model_gives_the_stored_latent(fitted: Fitted) -> None:
+    from spinlight.cells import QBMVAE
+
+    out = fitted.files[0].parent
+    stored = anndata.read_h5ad(out / "cells.h5ad")
+    model = QBMVAE.load(str(out / "model"), adata=stored, accelerator="cpu")
+    np.testing.assert_array_equal(model.get_latent_representation(), stored.obsm["X_qbmvae"])
+
+
+def test_metrics_are_plain_json_with_the_error_of_the_elbo(fitted: Fitted) -> None:
+    metrics = json.loads((fitted.files[0].parent / "metrics.json").read_text())
+    assert metrics["elbo"]["standard_error"] == fitted.model.get_log_partition().standard_error
+    assert metrics["elbo"]["train"] < 0
+    assert metrics["elbo"]["held_out"] < 0
+    for scores in metrics["embeddings"].values():
+        assert None not in scores.values()
+
+
+def test_the_scores_are_those_of_the_stored_clusters(fitted: Fitted) -> None:
+    metrics = pytest.importorskip("sklearn.metrics")
+    stored = anndata.read_h5ad(fitted.files[0].parent / "cells.h5ad")
+    expected = metrics.adjusted_rand_score(stored.obs["kind"], stored.obs["qbmvae_leiden"])
+    assert fitted.metrics["embeddings"]["QBM-VAE"]["leiden_ari"] == pytest.approx(expected)
+
+
+def test_the_picture_is_a_png(fitted: Fitted) -> None:
+    assert (fitted.files[0].parent / "cells.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+
+
+def test_the_progress_shows_the_epochs(fitted: Fitted, shown: io.StringIO) -> None:
+    assert "training, ELBO" in shown.getvalue()
+
+
+def test_the_same_seed_gives_the_same_latent_to_rounding(
+    make_cells: Callable[..., AnnData], fitted: Fitted, tmp_path: Path
+) -> None:
+    again, other = (fit(make_cells(), tmp_path / str(seed), seed=seed, **WHOLE) for seed in (0, 1))
+    latent = fitted.model.get_latent_representation()
+    # Rounding differs between runs where the linear algebra library meets other memory alignments.
+    np.testing.assert_allclose(again.model.get_latent_representation(), latent, atol=1e-4)
+    assert np.abs(other.model.get_latent_representation() - latent).max() > 1e-2
+
+
+def test_without_keys_there_are_fewer_metrics(cells: AnnData, tmp_path: Path) -> None:
+    scores = fit(cells, tmp_path, epochs=1, latent=4).metrics["embeddings"]
+    assert {name for name, value in scores["QBM-VAE"].items() if value is not None} == {"clusters"}
+    assert (tmp_path / "report.html").exists()
+
+
+def test_the_callers_cells_are_left_alone(cells: AnnData, tmp_path: Path) -> None:
+    before = cells.copy()
+    fit(cells, tmp_path, epochs=1, latent=4)
+    assert list(cells.obs) == list(before.obs)
+    assert list(cells.obsm) == []
+    np.testing.assert_array_equal(cells.X, before.X)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error"),
+    [
+        ({"labels_key": "type"}, UnknownNameError),
+        ({"epochs": 0}, InvalidSettingError),
+        ({"latent": -1}, InvalidSettingError),
+        ({"seed": -1}, InvalidSettingError),
+        ({"seed": 2**32}, InvalidSettingError),
+    ],
+)
+def test_a_mistake_is_found_before_anything_is_written(
+    cells: AnnData, tmp_path: Path, settings: dict[str, Any], error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        fit(cells, tmp_path / "out", **settings)
+    assert not (tmp_path / "out").exists()
+
+
+def test_data_that_are_no_counts_are_found_before_anything_is_written(cells: AnnData, tmp_path: Path) -> None:
+    cells.X = np.log1p(cells.X)
+    with pytest.raises(InvalidDataError):
+        fit(cells, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_interrupt_in_training_leaves_a_model_that_loads(
+    cells: AnnData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from spinlight.cells import QBMVAE
+    from spinlight.cells.fit import InterruptedFitError
+    from spinlight.cells.progress import TrainingProgress
+
+    def interrupt(self: Any, trainer: Any, pl_module: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(TrainingProgress, "on_train_epoch_end", interrupt)
+    with pytest.raises(InterruptedFitError) as caught, Progress(console=Console(file=io.StringIO())) as progress:
+        fit(cells, tmp_path, progress, epochs=50, latent=4)
+    assert caught.value.saved == [tmp_path / "model"]
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert QBMVAE.load(str(tmp_path / "model"), adata=cells, accelerator="cpu").is_trained
+
+
+def test_an_interrupt_after_training_keeps_the_model(
+    cells: AnnData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from spinlight.cells import fit as module
+    from spinlight.cells.fit import InterruptedFitError
+
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "neighbour_graph", interrupt)
+    with pytest.raises(InterruptedFitError) as caught:
+        fit(cells, tmp_path, epochs=1, latent=4)
+    assert caught.value.saved == [tmp_path / "model"]

@@ -1,0 +1,85 @@
+"""The report is one file that needs nothing beside itself."""
+
+from __future__ import annotations
+
+import base64
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+from spinlight.cells.report import html_report, score_rows
+
+METRICS: dict[str, Any] = {
+    "data": {"cells": 1234, "genes": 56},
+    "settings": {"seed": 0, "labels_key": "<type>"},
+    "elbo": {"train": -650.123, "held_out": None, "standard_error": 0.0123},
+    "log_partition": {"value": 88.25, "standard_error": 0.0123, "method": "annealed"},
+    "embeddings": {
+        "QBM-VAE": {
+            "clusters": 9,
+            "leiden_ari": 0.5,
+            "leiden_nmi": None,
+            "label_silhouette": None,
+            "batch_silhouette": None,
+        },
+        "PCA": {
+            "clusters": 8,
+            "leiden_ari": 0.25,
+            "leiden_nmi": None,
+            "label_silhouette": None,
+            "batch_silhouette": None,
+        },
+    },
+    "versions": {"spinlight": "0"},
+}
+
+
+class Links(HTMLParser):
+    """Collects whatever a browser would fetch, and checks that every tag is closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fetched: list[str] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.fetched += [
+            str(value) for name, value in attributes if name in {"src", "href", "srcset", "data", "poster"}
+        ]
+        if tag not in {"meta", "img", "link", "br"}:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def page() -> str:
+    return html_report("Cells & <energies>", METRICS, {"a map": b"picture"})
+
+
+def test_nothing_is_fetched() -> None:
+    links = Links()
+    links.feed(page())
+    assert links.fetched == ["data:image/png;base64," + base64.b64encode(b"picture").decode()]
+    assert links.open == []
+    assert not re.search(r"url\(|@import|<script|<link|https?://", page())
+
+
+def test_names_are_escaped() -> None:
+    assert "Cells &amp; &lt;energies&gt;" in page()
+    assert "&lt;type&gt;" in page()
+    assert "<type>" not in page()
+
+
+def test_the_elbo_comes_with_its_error() -> None:
+    text = re.sub(r"<[^>]+>", "", page())
+    assert re.search(r"training cells-650\.12 &plusmn; 0\.012", text)
+
+
+def test_what_was_not_measured_is_left_out() -> None:
+    assert "held-out" not in page()
+    assert "silhouette" not in page()
+    assert [row[:3] for row in score_rows(METRICS["embeddings"])] == [
+        ("Leiden ARI", "0.500", "0.250"),
+        ("Leiden clusters", "9", "8"),
+    ]

@@ -1,0 +1,108 @@
+"""`spinlight cells fit` from outside: what it prints, its exit status, and what it leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spinlight.cli import main
+
+anndata = pytest.importorskip("anndata")
+pytest.importorskip("scvi")
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a file of sixty cells of two kinds."""
+    generator = np.random.default_rng(0)
+    kinds = np.arange(60) % 2
+    rates = np.where(np.arange(12)[None] % 2 == kinds[:, None], 9.0, 2.0)
+    cells = anndata.AnnData(generator.poisson(rates).astype(np.float32))
+    cells.obs["kind"] = [f"kind {kind}" for kind in kinds]
+    path: Path = tmp_path_factory.mktemp("data") / "cells.h5ad"
+    cells.write_h5ad(path)
+    return path
+
+
+def options(file: Path, out: Path, *more: str) -> list[str]:
+    return ["cells", "fit", "--data", str(file), "--out", str(out), "--epochs", "2", "--latent", "4", *more]
+
+
+def test_a_fit_prints_the_elbo_with_its_error_and_the_scores(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(options(file, tmp_path, "--labels-key", "kind")) == 0
+    printed = capsys.readouterr()
+    for words in ("ELBO", "standard error of log Z", "Leiden ARI", "label silhouette", "PCA", "report.html"):
+        assert words in printed.out
+    assert "training" in printed.err
+
+
+def test_json_is_all_that_goes_to_stdout(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(options(file, tmp_path, "--json")) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == json.loads((tmp_path / "metrics.json").read_text())
+    assert printed.err == ""
+
+
+def test_quiet_prints_nothing(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(options(file, tmp_path, "--quiet")) == 0
+    assert capsys.readouterr() == ("", "")
+    assert (tmp_path / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--dataset", "unheard_of"], "there is no dataset 'unheard_of'"),
+        (["--data", "absent.h5ad"], "no file absent.h5ad"),
+        (["--data", __file__], "cannot be read as .h5ad"),
+        ([], "either --dataset NAME or --data FILE"),
+        (["--dataset", "pbmc68k_reduced", "--data", "absent.h5ad"], "either --dataset NAME or --data FILE"),
+        (["--dataset", "pbmc68k_reduced", "--labels-key", "celltype"], "no column of obs; columns: bulk_labels"),
+        (["--dataset", "pbmc68k_reduced", "--epochs", "0"], "epochs must be an integer of at least 1"),
+        (["--dataset", "pbmc68k_reduced", "--epochs", "many"], "many"),
+        (["--unheard-of"], "--unheard-of"),
+    ],
+)
+def test_a_mistake_is_answered_by_one_line_and_status_two(
+    arguments: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["cells", "fit", "--out", str(tmp_path / "out"), *arguments]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.count("\n") == 1
+    assert words in printed.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_answered_by_one_line(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "taken").write_text("a file")
+    assert main(options(file, tmp_path / "taken")) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_an_interrupt_says_what_was_saved(file: Path, tmp_path: Path) -> None:
+    """A real Ctrl-C in a real process: status 130 within seconds, and a model that is whole."""
+    command = [sys.executable, "-m", "spinlight", *options(file, tmp_path), "--epochs", "100000"]
+    with (tmp_path / "stderr").open("w+") as err:
+        process = subprocess.Popen(command, stderr=err, env={**os.environ, "OMP_NUM_THREADS": "1", "FORCE_COLOR": "1"})
+        waited = time.monotonic() + 200
+        while "ELBO" not in (tmp_path / "stderr").read_text() and time.monotonic() < waited:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        sent = time.monotonic()
+        assert process.wait(60) == 130
+        assert time.monotonic() - sent < 10
+    assert f"interrupted; saved so far: {tmp_path / 'model'}" in (tmp_path / "stderr").read_text()
+    assert [path.name for path in (tmp_path / "model").iterdir()] == ["model.pt"]

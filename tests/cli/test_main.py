@@ -1,0 +1,47 @@
+"""The command line as a whole."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import spinlight
+from spinlight.cli import main
+
+
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"spinlight {spinlight.__version__}\n"
+
+
+def test_the_package_runs_as_a_module() -> None:
+    done = subprocess.run([sys.executable, "-m", "spinlight", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"spinlight {spinlight.__version__}\n"
+
+
+def test_help_shows_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["cells", "fit", "--help"]) == 0
+    assert "spinlight cells fit --dataset pbmc68k_reduced --out runs/pbmc68k" in " ".join(
+        capsys.readouterr().out.split()
+    )
+
+
+@pytest.mark.parametrize("arguments", [["fly"], ["--fast"], ["cells", "fly"], ["cells", "fit"]])
+def test_an_unknown_command_is_answered_by_one_line_and_status_two(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith("spinlight: ")
+    assert printed.err.count("\n") == 1
+
+
+def test_help_imports_no_application() -> None:
+    code = (
+        "import sys; from spinlight.cli import main; main(['cells', 'fit', '--help']);"
+        "print([name for name in ('scvi', 'scanpy', 'anndata', 'lightning') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
