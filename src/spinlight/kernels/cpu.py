@@ -52,8 +52,9 @@ REFRESH = 128
 METROPOLIS, HEAT_BATH = 0, 1
 
 LAZY = 7 / 8
-"""Metropolis accepts with LAZY * min(1, exp(-beta dE)): a sequential scan that always accepts a free move would repeat
-itself for ever (a free spin would alternate, sweep after sweep). Detailed balance holds for any constant."""
+"""Metropolis accepts with min(1, exp(-x), LAZY max(1, exp(-x))), x = beta dE: the usual rule, but for moves of almost no
+cost, which are refused now and then. A scan that accepted them all would repeat itself for ever: a free spin would
+alternate, sweep after sweep. a(x) / a(-x) = exp(-x) for every x, so detailed balance holds."""
 
 
 @njit(nogil=True, inline="always")
@@ -129,6 +130,18 @@ def exponential_noise(words):
     return splat(f32(22.1807098)) - log(to_float(words) + splat(f32(0.5)))
 
 
+@njit(nogil=True, inline="always")
+def spin_change(rule, f, s, word, scale, shift):
+    """Return s' - s in every lane: 0 or -2 s. `scale` is 1 / (2 beta), `shift` moves the heat bath's threshold."""
+    zero = splat(f32(0.0))
+    if rule == METROPOLIS:
+        cost = f * s
+        lazy = minimum(cost, zero) + scale * splat(f32(-np.log(LAZY)))
+        return select(less(maximum(cost, lazy), exponential_noise(word) * scale), splat(f32(-2.0)) * s, zero)
+    up = less(fma(logistic_noise(word), scale, shift), f)
+    return select(up, splat(f32(1.0)), splat(f32(-1.0))) - s
+
+
 @njit(nogil=True, fastmath={"contract"})
 def rank_update(fields, couplings, sites, rows, changes, count):
     """Add J[:, row] * change to the local fields for eight pending flips; those from `count` on are zero."""
@@ -172,7 +185,6 @@ def dense_sweep(rule, fields, couplings, spins, base, keep, beta, seed, chains, 
     sites = couplings.shape[0]
     scale = splat(f32(0.5 / beta))
     inverse = f32(-keep / beta)
-    one, minus_two = splat(f32(1.0)), splat(f32(-2.0))
     lanes = load(chains, 0)
     for first in range(0, sites, 4):
         w0, w1, w2, w3 = threefry(seed[0], seed[1], lanes, u32(first // 4), sweep[0], sweep[1])
@@ -185,19 +197,9 @@ def dense_sweep(rule, fields, couplings, spins, base, keep, beta, seed, chains, 
             f = load(fields, 16 * i)
             for p in range(pending):
                 f = fma(splat(couplings[rows[p], i]), load(changes, 16 * p), f)
-            s = load(spins, 16 * i)
-            if rule == METROPOLIS:
-                wait = exponential_noise(word) + splat(f32(np.log(LAZY)))
-                accept = less(f * s, wait * scale)
-                accept_lazily = select(
-                    less(wait, splat(f32(0.0))), splat(f32(0.0)), select(accept, one, splat(f32(0.0)))
-                )
-                change = accept_lazily * minus_two * s
-            else:
-                threshold = fma(logistic_noise(word), scale, splat(inverse * base[i]))
-                change = select(less(threshold, f), one, splat(f32(-1.0))) - s
+            change = spin_change(rule, f, load(spins, 16 * i), word, scale, splat(inverse * base[i]))
             if any_lane(less(splat(f32(0.0)), change * change)):
-                store(spins, 16 * i, s + change)
+                store(spins, 16 * i, load(spins, 16 * i) + change)
                 rows[pending] = i
                 store(changes, 16 * pending, change)
                 pending += 1
@@ -319,7 +321,7 @@ def sparse_sweep(
     sites = order.shape[0]
     double = splat(f32(-2.0 * beta))
     unit, half, one = splat(f32(2.0**-32)), splat(f32(0.5)), splat(f32(1.0))
-    lazy = splat(f32(2.0**-32 / LAZY))
+    lazy = splat(f32(LAZY))
     lanes = load(chains, 0)
     for first in range(0, sites, 4):
         w0, w1, w2, w3 = threefry(seed[0], seed[1], lanes, u32(first // 4), sweep[0], sweep[1])
@@ -333,7 +335,8 @@ def sparse_sweep(
             number = to_float(load(words, 16 * (v - first))) + half
             if rule == METROPOLIS:
                 s = load(spins, 16 * i)
-                accept = less(number * lazy, minimum(exp(f * s * double), one))
+                gain = exp(f * s * double)
+                accept = less(number * unit, minimum(minimum(gain, one), maximum(gain, one) * lazy))
                 store(spins, 16 * i, select(accept, splat(f32(0.0)) - s, s))
             else:
                 x = fma(f, double, splat(f32(-2.0) * keep * base[i]))

@@ -89,6 +89,7 @@ def sweep_chains(
             if heat_bath:
                 s[:, i] = np.where(np.log(u[:, visit] / (1 - u[:, visit])) < gap, 1, -1)
             else:
-                accept = u[:, visit] < _LAZY * np.minimum(1, np.exp(-np.maximum(gap * s[:, i], 0)))
+                gain = np.exp(-gap * s[:, i])
+                accept = u[:, visit] < np.minimum(np.minimum(1, gain), _LAZY * np.maximum(1, gain))
                 s[:, i] = np.where(accept, -s[:, i], s[:, i])
     return s.astype(np.int8)

@@ -15,11 +15,12 @@ from spinlight.samplers.base import ChainState, MarkovChain
 
 @dataclass(frozen=True, kw_only=True)
 class Metropolis(MarkovChain):
-    """Proposes to flip each spin in turn and accepts with probability (7/8) min(1, exp(-2 beta s_i f_i)).
+    """Proposes to flip each spin in turn and accepts with probability min(1, exp(-x), (7/8) max(1, exp(-x))).
 
-    f_i = h_i + sum_j J_ij s_j. The factor 7/8 keeps detailed balance, and is needed: a sequential scan that always accepts
-    a free move never forgets where it began (a free spin would alternate for ever). Flips more often than `Gibbs` and so
-    decorrelates faster in cold, rugged problems; same order of visits, same cost.
+    x = 2 beta s_i f_i is the cost of the flip, f_i = h_i + sum_j J_ij s_j. The last term matters for |x| < 0.13 only, where it
+    is needed: a sequential scan that always accepts a free move never forgets where it began (a free spin would alternate
+    for ever). Flips more often than `Gibbs` and so decorrelates faster in cold, rugged problems; same order of visits, same
+    cost.
 
     Args:
         sweeps: visits of every site per chain in `draw`, at least 0.
