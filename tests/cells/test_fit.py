@@ -39,8 +39,8 @@ def shown() -> io.StringIO:
 
 @pytest.fixture(scope="module")
 def fitted(make_cells: Callable[..., AnnData], tmp_path_factory: pytest.TempPathFactory, shown: io.StringIO) -> Fitted:
-    with Progress(console=Console(file=shown, width=100, force_terminal=True)) as progress:
-        return fit(make_cells(), tmp_path_factory.mktemp("runs") / "new" / "run", progress, **WHOLE)
+    progress = Progress(console=Console(file=shown, width=100, force_terminal=True))
+    return fit(make_cells(), tmp_path_factory.mktemp("runs") / "new" / "run", progress, **WHOLE)
 
 
 def test_every_file_is_written_and_nothing_else(fitted: Fitted) -> None:
@@ -156,8 +156,8 @@ def test_an_interrupt_in_training_leaves_a_model_that_loads(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(TrainingProgress, "on_train_epoch_end", interrupt)
-    with pytest.raises(InterruptedFitError) as caught, Progress(console=Console(file=io.StringIO())) as progress:
-        fit(cells, tmp_path, progress, epochs=50, latent=4)
+    with pytest.raises(InterruptedFitError) as caught:
+        fit(cells, tmp_path, Progress(console=Console(file=io.StringIO())), epochs=50, latent=4)
     assert caught.value.saved == [tmp_path / "model"]
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     assert QBMVAE.load(str(tmp_path / "model"), adata=cells, accelerator="cpu").is_trained

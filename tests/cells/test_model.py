@@ -104,7 +104,8 @@ def best_factorial_log_likelihood(counts: np.ndarray) -> float:
 
 def test_training_learns_more_than_independent_genes_can_say(cells: AnnData) -> None:
     bound = best_factorial_log_likelihood(cells.X)
-    barely, trained = (fitted(cells, epochs=epochs, plan_kwargs={"lr": 0.02}) for epochs in (1, 60))
+    plan = {"lr": 0.01, "n_epochs_kl_warmup": 10}
+    barely, trained = (fitted(cells, epochs=epochs, batch_size=27, plan_kwargs=plan) for epochs in (1, 60))
     assert float(barely.get_elbo()) < bound
     assert float(trained.get_elbo()) > bound
 

@@ -69,7 +69,7 @@ def test_quiet_prints_nothing(file: Path, tmp_path: Path, capsys: pytest.Capture
         (["--dataset", "pbmc68k_reduced", "--data", "absent.h5ad"], "either --dataset NAME or --data FILE"),
         (["--dataset", "pbmc68k_reduced", "--labels-key", "celltype"], "no column of obs; columns: bulk_labels"),
         (["--dataset", "pbmc68k_reduced", "--epochs", "0"], "epochs must be an integer of at least 1"),
-        (["--dataset", "pbmc68k_reduced", "--epochs", "many"], "many"),
+        (["--dataset", "pbmc68k_reduced", "--epochs", "many"], "--epochs"),
         (["--unheard-of"], "--unheard-of"),
     ],
 )

@@ -162,13 +162,14 @@ def test_log_partition_keeps_up_with_training_and_would_not_on_the_negatives_the
 def test_states_carried_to_another_problem_have_its_law() -> None:
     machine = random_machine(BoltzmannMachine(5), 4)
     prior = BoltzmannPrior(machine, sampler=TableSampler(), chains=200_000, estimator=Enumeration())
-    shift(machine, 0.1)
+    negatives = prior.negatives
+    shift(machine, 0.3)
     problem = machine.to_ising()
-    spins = prior.negatives.carried(problem).spins.double().numpy()
+    spins = negatives.carried(problem).spins.double().numpy()
     table = all_states_weighted(problem)
     exact = (table.weights @ table.spins.double()).numpy()
-    before = prior.negatives.spins.double().numpy().mean(0)
-    # Resampling makes rows dependent; the importance weights here lie near one, so five independent errors are ample.
+    before = negatives.spins.double().numpy().mean(0)
+    # Resampling makes rows dependent; the importance weights here are of order one, so five independent errors are ample.
     assert np.abs(spins.mean(0) - exact).max() < 5 / np.sqrt(200_000)
     assert np.abs(before - exact).max() > 10 / np.sqrt(200_000)
 

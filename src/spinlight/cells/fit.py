@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -99,7 +100,7 @@ def fit_cells(
         out: the folder; made if need be, files of the same names are replaced.
         settings: what to fit.
         title: heading of the report.
-        progress: where to show progress, if anywhere.
+        progress: where to show progress, if anywhere; started once the checks have passed, and stopped.
 
     Raises:
         InvalidDataError, UnknownNameError, InvalidSettingError: before anything is computed or written.
@@ -108,26 +109,32 @@ def fit_cells(
     settings = _checked(cells, settings)
     results = Results(out)
     cells = cells.copy()
-    seconds: dict[str, float] = {}
     try:
-        with stage("setting up and training", None, seconds):
-            model = _train(cells, settings, results, progress)
-        with stage("latent and ELBO", progress, seconds):
-            measured = _likelihoods(model)
-            cells.obsm[LATENT] = model.get_latent_representation()
-            cells.obs[ENERGY] = model.get_cell_energy()
-        with stage("clusters and scores", progress, seconds):
-            graph, scores = _separations(cells, settings)
-        with stage("map of the cells", progress, seconds):
-            scanpy.tl.umap(graph, random_state=settings.seed)
-        cells.obs[CLUSTERS] = graph.obs["leiden"].to_numpy()
-        cells.obsm["X_umap"] = graph.obsm["X_umap"]
-        metrics = _about(cells, settings) | measured | {"embeddings": scores, "seconds": seconds}
-        with stage("files", progress, seconds):
-            _write(results, model, cells, settings, title, metrics)
-        return Fitted(model=model, metrics=metrics, files=results.saved)
+        with nullcontext() if progress is None else progress:
+            return _run(cells, settings, results, title, progress)
     except KeyboardInterrupt as error:
         raise InterruptedFitError(results.saved) from error
+
+
+def _run(cells: AnnData, settings: FitSettings, results: Results, title: str, progress: Progress | None) -> Fitted:
+    """Train, measure, write: `fit_cells` after its checks."""
+    seconds: dict[str, float] = {}
+    with stage("setting up and training", None, seconds):
+        model = _train(cells, settings, results, progress)
+    with stage("latent and ELBO", progress, seconds):
+        measured = _likelihoods(model)
+        cells.obsm[LATENT] = model.get_latent_representation()
+        cells.obs[ENERGY] = model.get_cell_energy()
+    with stage("clusters and scores", progress, seconds):
+        graph, scores = _separations(cells, settings)
+    with stage("map of the cells", progress, seconds):
+        scanpy.tl.umap(graph, random_state=settings.seed)
+    cells.obs[CLUSTERS] = graph.obs["leiden"].to_numpy()
+    cells.obsm["X_umap"] = graph.obsm["X_umap"]
+    metrics = _about(cells, settings) | measured | {"embeddings": scores, "seconds": dict(seconds)}
+    with stage("files", progress, seconds):
+        _write(results, model, cells, settings, title, metrics)
+    return Fitted(model=model, metrics=metrics, files=results.saved)
 
 
 def default_epochs(count: int) -> int:

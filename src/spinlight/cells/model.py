@@ -24,6 +24,7 @@ from spinlight.ising import LogPartition
 from spinlight.latent import BoltzmannPrior, SpikeAndExponential
 from spinlight.models import BoltzmannMachine
 from spinlight.samplers import Sampler
+from spinlight.training import AnnealedImportance
 
 Representation = Literal["probabilities", "bits", "logits"]
 
@@ -71,7 +72,12 @@ class QBMVAE(VAEMixin, UnsupervisedTrainingMixin, BaseModelClass):  # type: igno
         self.module = QBMVAEModule(
             self.summary_stats.n_vars,
             self.summary_stats.n_batch,
-            BoltzmannPrior(BoltzmannMachine(positive_integer("n_latent", n_latent)), sampler=sampler, chains=chains),
+            BoltzmannPrior(
+                BoltzmannMachine(positive_integer("n_latent", n_latent)),
+                sampler=sampler,
+                chains=chains,
+                estimator=AnnealedImportance(chains=512, steps=2000),
+            ),
             SpikeAndExponential(beta=relaxation_beta),
             hidden_units=positive_integer("n_hidden", n_hidden),
             layers=positive_integer("n_layers", n_layers),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -52,8 +51,7 @@ def fit(
         from spinlight.cells.fit import FitSettings, fit_cells
 
         settings = FitSettings(batch_key=batch_key, labels_key=labels_key, epochs=epochs, latent=latent, seed=seed)
-        with _progress(quiet or as_json) as progress:
-            fitted = fit_cells(cells, out, settings, title=f"QBM-VAE: {name}", progress=progress)
+        fitted = fit_cells(cells, out, settings, title=f"QBM-VAE: {name}", progress=_progress(quiet or as_json))
         if as_json:
             print(json.dumps(fitted.metrics, indent=2))
         elif not quiet:
@@ -72,10 +70,10 @@ def _chosen(dataset: str | None, data: Path | None, labels_key: str | None) -> t
     return name, load_dataset(name), labels_key or LABELS.get(name)
 
 
-def _progress(hidden: bool) -> AbstractContextManager[Progress | None]:
-    """Return a progress display on stderr, or a stand-in for none."""
+def _progress(hidden: bool) -> Progress | None:
+    """Return a progress display on stderr, or none."""
     if hidden:
-        return nullcontext()
+        return None
     from rich.console import Console
     from rich.progress import (
         BarColumn,

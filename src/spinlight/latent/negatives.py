@@ -74,7 +74,8 @@ class Negatives:
     @staticmethod
     def from_state(state: Mapping[str, Any]) -> Negatives:
         """Return what `state` described."""
-        return Negatives(**{name: value.cpu() if isinstance(value, Tensor) else value for name, value in state.items()})
+        tensors = {name: state[name].cpu() for name in ("spins", "weights", "energies")}
+        return Negatives(**tensors, seed=state["seed"], steps=state["steps"])
 
 
 def first_negatives(sampler: SupportsDraw, problem: Ising, count: int, seed: int) -> Negatives:

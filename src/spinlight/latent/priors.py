@@ -104,10 +104,10 @@ class BoltzmannPrior(nn.Module):
             known=kept.follow(problem),
         )
 
-    def estimate(self) -> LogPartition:
-        """Estimate log Z anew, and go on from there."""
+    def estimate(self, estimator: PartitionEstimator | None = None) -> LogPartition:
+        """Estimate log Z anew, by the prior's own estimator or another one, and go on from there."""
         kept, problem = self._present, self._problem()
-        known = self.estimator.estimate(problem, seed=derive_seed(self._seed, 3 + kept.negatives.steps))
+        known = (estimator or self.estimator).estimate(problem, seed=derive_seed(self._seed, 3 + kept.negatives.steps))
         self._kept = replace(kept, witnesses=kept.witnesses.at(problem), known=known)
         return known
 
@@ -115,11 +115,12 @@ class BoltzmannPrior(nn.Module):
     def _present(self) -> _Kept:
         if self._kept is None:
             problem = self._problem()
-            sets = [
+            negatives, witnesses = (
                 first_negatives(self.sampler, problem, self.chains, derive_seed(self._seed, stream))
                 for stream in (0, 1)
-            ]
-            self._kept = _Kept(*sets, self.estimator.estimate(problem, seed=derive_seed(self._seed, 2)))
+            )
+            known = self.estimator.estimate(problem, seed=derive_seed(self._seed, 2))
+            self._kept = _Kept(negatives, witnesses, known)
         return self._kept
 
     def energy(self, probabilities: Tensor) -> Tensor:
