@@ -92,6 +92,9 @@ def fit_cells(
 ) -> Fitted:
     """Fit a QBM-VAE and write model, cells.h5ad, cells.png, metrics.json and report.html into a folder.
 
+    On Ctrl-C the model, as far as it was trained, is saved, and `InterruptedFitError` (a `KeyboardInterrupt`) lists what is
+    in the folder.
+
     A tenth of the cells is held out of training, for an honest ELBO; the latent is that of all cells. The global seeds of
     Python, NumPy and torch are set, as scvi-tools does.
 
@@ -104,7 +107,6 @@ def fit_cells(
 
     Raises:
         InvalidDataError, UnknownNameError, InvalidSettingError: before anything is computed or written.
-        InterruptedFitError: on Ctrl-C; the model, as far as it was trained, and all finished files are in the folder.
     """
     settings = _checked(cells, settings)
     results = Results(out)

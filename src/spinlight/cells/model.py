@@ -119,6 +119,8 @@ class QBMVAE(VAEMixin, UnsupervisedTrainingMixin, BaseModelClass):  # type: igno
     def train(self, max_epochs: int | None = None, **settings: Any) -> None:
         """Fit by Adam on the ELBO, the weight of KL rising to one over the first epochs.
 
+        Ctrl-C raises `KeyboardInterrupt` and leaves a model that can be used and saved, as it was then.
+
         Args:
             max_epochs: scvi-tools' heuristic by default (400 for up to 20,000 cells).
             settings: those of `scvi.model.base.UnsupervisedTrainingMixin.train` (`batch_size`, `accelerator`, `early_stopping`,
@@ -126,7 +128,6 @@ class QBMVAE(VAEMixin, UnsupervisedTrainingMixin, BaseModelClass):  # type: igno
 
         Raises:
             InvalidSettingError: a number of epochs below one.
-            KeyboardInterrupt: on Ctrl-C; the model is as it was then, and can be used and saved.
         """
         if max_epochs is not None:
             positive_integer("max_epochs", max_epochs)

@@ -56,6 +56,10 @@ class BoltzmannTrainingPlan(TrainingPlan):  # type: ignore[misc]  # scvi-tools c
             warnings.simplefilter("ignore", SpinlightWarning)
             self.module.prior.estimate(_QUICK)
 
+    def on_validation_epoch_start(self) -> None:
+        """Estimate log Z for the held-out cells."""
+        self._estimate_quickly()
+
     def on_train_epoch_end(self) -> None:
         """Log log Z with its error."""
         known = self.module.prior.log_partition

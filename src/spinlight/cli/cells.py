@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,8 +15,6 @@ from spinlight.cli.outcome import outcome
 if TYPE_CHECKING:
     from anndata import AnnData
     from rich.progress import Progress
-
-    from spinlight.cells.fit import Fitted
 
 app = typer.Typer(help="Single cells: a variational autoencoder with a Boltzmann prior.", no_args_is_help=True)
 
@@ -55,7 +54,7 @@ def fit(
         if as_json:
             print(json.dumps(fitted.metrics, indent=2))
         elif not quiet:
-            _print_summary(name, fitted)
+            _print_summary(name, fitted.metrics, fitted.files)
 
 
 def _chosen(dataset: str | None, data: Path | None, labels_key: str | None) -> tuple[str, AnnData, str | None]:
@@ -94,13 +93,13 @@ def _progress(hidden: bool) -> Progress | None:
     )
 
 
-def _print_summary(name: str, fitted: Fitted) -> None:
+def _print_summary(name: str, metrics: Mapping[str, Any], files: Sequence[Path]) -> None:
     from rich.console import Console
     from rich.table import Table
 
     from spinlight.cells.report import score_rows
 
-    console, metrics = Console(), fitted.metrics
+    console = Console()
     console.print(f"[bold]{name}[/bold]: {metrics['data']['cells']:,} cells, {metrics['data']['genes']:,} genes")
     console.print(_elbo_line(metrics))
     embeddings = metrics["embeddings"]
@@ -108,11 +107,11 @@ def _print_summary(name: str, fitted: Fitted) -> None:
     for row in score_rows(embeddings):
         table.add_row(*row)
     console.print(table)
-    for path in fitted.files:
+    for path in files:
         console.print(f"  {path}", highlight=False)
 
 
-def _elbo_line(metrics: Any) -> str:
+def _elbo_line(metrics: Mapping[str, Any]) -> str:
     elbo = metrics["elbo"]
     held_out = "" if elbo["held_out"] is None else f", {elbo['held_out']:,.2f} held out"
     return f"ELBO {elbo['train']:,.2f} nats per cell{held_out}; standard error of log Z {elbo['standard_error']:.2g}"
