@@ -19,6 +19,31 @@ from helpers.sources import PACKAGE, modules
 from spinlight import _errors
 
 PUBLIC = {
+    "spinlight": [
+        "FileFormatError",
+        "InvalidDataError",
+        "InvalidProblemError",
+        "InvalidSettingError",
+        "InvalidStateError",
+        "MissingExtraError",
+        "ProblemTooLargeError",
+        "SpinlightError",
+        "SpinlightWarning",
+        "UncalibratedWarning",
+        "UnknownNameError",
+        "__version__",
+    ],
+    "spinlight.cells": [
+        "FitSettings",
+        "Fitted",
+        "QBMVAE",
+        "fit_cells",
+        "load_cells",
+        "load_dataset",
+    ],
+    "spinlight.cli": [
+        "main",
+    ],
     "spinlight.ising": [
         "Clamped",
         "DrawInfo",
@@ -64,6 +89,10 @@ PUBLIC = {
         "read_rudy",
         "write_npz",
         "write_rudy",
+    ],
+    "spinlight.latent": [
+        "BoltzmannPrior",
+        "SpikeAndExponential",
     ],
     "spinlight.models": [
         "AbstractBoltzmannMachine",

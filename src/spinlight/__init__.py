@@ -1,3 +1,33 @@
 """Energy-based models in PyTorch, sampled by Ising machines."""
 
+from spinlight._errors import (
+    FileFormatError,
+    InvalidDataError,
+    InvalidProblemError,
+    InvalidSettingError,
+    InvalidStateError,
+    MissingExtraError,
+    ProblemTooLargeError,
+    SpinlightError,
+    SpinlightWarning,
+    UncalibratedWarning,
+    UnknownNameError,
+)
+
 __version__ = "0.1.0"
+"""The version of the package."""
+
+__all__ = [
+    "FileFormatError",
+    "InvalidDataError",
+    "InvalidProblemError",
+    "InvalidSettingError",
+    "InvalidStateError",
+    "MissingExtraError",
+    "ProblemTooLargeError",
+    "SpinlightError",
+    "SpinlightWarning",
+    "UncalibratedWarning",
+    "UnknownNameError",
+    "__version__",
+]
