@@ -79,11 +79,11 @@ class Negatives:
 
 
 def first_negatives(sampler: SupportsDraw, problem: Ising, count: int, seed: int) -> Negatives:
-    """Return a first set: the random starting states of a Markov chain, or the first draws of another sampler."""
+    """Return a first set: the sampler's own draws, which for a Markov chain are `sampler.sweeps` sweeps from random states."""
     if not isinstance(sampler, MarkovChain):
         return _drawn(sampler, problem, count, seed, 0)
-    spins = sampler.init(problem, count, seed=seed).spins
-    return Negatives(spins, _alike(count), problem.energy(spins), seed, 0)
+    state = sampler.step(problem, sampler.init(problem, count, seed=seed), sampler.sweeps)
+    return Negatives(state.spins, _alike(count), problem.energy(state.spins), state.seed, state.sweeps)
 
 
 def next_negatives(sampler: SupportsDraw, problem: Ising, before: Negatives, sweeps: int) -> Negatives:
