@@ -1,11 +1,15 @@
-"""Write docs/results.md and the README's results from benchmarks/results/*.json, and from nothing else.
+"""Write docs/results.md and the README's results from what was measured, and from nothing else.
 
-python benchmarks/report.py
+python benchmarks/report.py [FOLDER]
+
+The numbers are those of benchmarks/results/*.json. With the folder of a `spinlight cells fit` (`make run` leaves
+runs/pbmc68k), its metrics.json and cells.png are first copied to docs/run/, from where both pages show them.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,15 +23,59 @@ BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 Rows = Sequence[Mapping[str, Any]]
 
 
-def main(root: Path = ROOT) -> int:
-    """Rewrite both pages; return 0."""
+def main(root: Path = ROOT, run: Path | None = None) -> int:
+    """Copy a run, if one is named, and rewrite both pages; return 0."""
+    if run is not None:
+        (root / "docs" / "run").mkdir(exist_ok=True)
+        for name in ("metrics.json", "cells.png"):
+            shutil.copyfile(run / name, root / "docs" / "run" / name)
     subjects = {
         path.stem: json.loads(path.read_text()) for path in sorted((root / "benchmarks/results").glob("*.json"))
     }
-    _write(root / "docs" / "results.md", results_page(subjects))
+    metrics = root / "docs" / "run" / "metrics.json"
+    fit = fit_lines(json.loads(metrics.read_text())) if metrics.exists() else []
+    page = results_page(subjects) + "\n".join(["", *fit_section(fit, "run/cells.png"), ""] if fit else [])
+    _write(root / "docs" / "results.md", page)
     readme = root / "README.md"
-    _write(readme, between_markers(readme.read_text(), summary(subjects)))
+    block = "\n".join([*fit_section(fit, "docs/run/cells.png"), "", summary(subjects)] if fit else [summary(subjects)])
+    _write(readme, between_markers(readme.read_text(), block))
     return 0
+
+
+def fit_section(lines: Sequence[str], picture: str) -> list[str]:
+    """Return what `make run` measured, under its picture."""
+    alt = "UMAP of the latent space by label and by energy, and the energies of each label"
+    return ["**`make run`**: a QBM-VAE of real cells.", "", f"![{alt}]({picture})", "", *lines]
+
+
+def fit_lines(metrics: Mapping[str, Any]) -> list[str]:
+    """Return the sentence and the table of one fit."""
+    elbo, data, settings = metrics["elbo"], metrics["data"], metrics["settings"]
+    seconds, versions = sum(metrics["seconds"].values()), metrics["versions"]
+    held_out = "" if elbo["held_out"] is None else f", {elbo['held_out']:.1f} on held-out cells"
+    names = {
+        "leiden_ari": "Leiden ARI",
+        "leiden_nmi": "Leiden NMI",
+        "label_silhouette": "label silhouette",
+        "clusters": "clusters",
+    }
+    scores = metrics["embeddings"]
+    table = [
+        f"| {title} | " + " | ".join(f"{score[key]:.3g}" for score in scores.values()) + " |"
+        for key, title in names.items()
+        if all(score[key] is not None for score in scores.values())
+    ]
+    return [
+        f"{data['cells']} cells, {data['genes']} genes, {settings['latent']} latent bits, {settings['epochs']} epochs, seed "
+        f"{settings['seed']}, {seconds:.0f} s on two cores: ELBO {elbo['train']:.1f} nats per cell{held_out}, standard error of "
+        f"log Z {elbo['standard_error']:.2g}. Leiden at resolution 1 for both. "
+        + ", ".join(f"{name} {number}" for name, number in versions.items())
+        + ".",
+        "",
+        "| | " + " | ".join(scores) + " |",
+        "|---" * (len(scores) + 1) + "|",
+        *table,
+    ]
 
 
 def results_page(subjects: Mapping[str, Rows]) -> str:
@@ -100,4 +148,4 @@ def _write(path: Path, text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(run=Path(sys.argv[1]) if len(sys.argv) > 1 else None))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 import harness
@@ -52,3 +54,29 @@ def test_both_pages_are_written_even_before_anything_is_measured(tmp_path) -> No
     assert report.main(tmp_path) == 0
     assert "make bench" in (tmp_path / "docs" / "results.md").read_text()
     assert "make bench" in (tmp_path / "README.md").read_text()
+
+
+def test_a_run_is_copied_and_shown_on_both_pages(tmp_path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "README.md").write_text(f"{report.BEGIN}\n{report.END}\n")
+    run = tmp_path / "fit"
+    run.mkdir()
+    (run / "cells.png").write_bytes(b"picture")
+    score = {"clusters": 7, "leiden_ari": 0.25, "leiden_nmi": 0.5, "label_silhouette": None}
+    metrics = {
+        "data": {"cells": 10, "genes": 20},
+        "settings": {"latent": 4, "epochs": 3, "seed": 0},
+        "versions": {"torch": "1"},
+        "elbo": {"train": -12.34, "held_out": -13.5, "standard_error": 0.02},
+        "embeddings": {"ours": score, "PCA": {**score, "leiden_ari": 0.75}},
+        "seconds": {"training": 1.0, "files": 0.5},
+    }
+    (run / "metrics.json").write_text(json.dumps(metrics))
+    assert report.main(tmp_path, run) == 0
+    for page, picture in (("README.md", "docs/run/cells.png"), ("docs/results.md", "run/cells.png")):
+        text = (tmp_path / page).read_text()
+        assert f"({picture})" in text
+        assert "| Leiden ARI | 0.25 | 0.75 |" in text
+        assert "ELBO -12.3 nats per cell, -13.5 on held-out cells" in text
+        assert "silhouette |" not in text
+    assert (tmp_path / "docs/run/cells.png").read_bytes() == b"picture"
