@@ -67,7 +67,7 @@ def fit_lines(metrics: Mapping[str, Any]) -> list[str]:
     ]
     return [
         f"{data['cells']} cells, {data['genes']} genes, {settings['latent']} latent bits, {settings['epochs']} epochs, seed "
-        f"{settings['seed']}, {seconds:.0f} s on two cores: ELBO {elbo['train']:.1f} nats per cell{held_out}, standard error of "
+        f"{settings['seed']}, {seconds:.0f} s: ELBO {elbo['train']:.1f} nats per cell{held_out}, standard error of "
         f"log Z {elbo['standard_error']:.2g}. Leiden at resolution 1 for both. "
         + ", ".join(f"{name} {number}" for name, number in versions.items())
         + ".",

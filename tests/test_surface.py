@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import builtins
-import doctest
 import importlib
 import inspect
 import re
@@ -201,7 +200,8 @@ def raised(tree: ast.Module) -> list[str]:
     sections = [
         section for text in texts for section in re.findall(r"^Raises:\n((?:    .*\n?|\n)+)", text, re.MULTILINE)
     ]
-    return [error for section in sections for error in re.findall(r"^    (\S+):", section, re.MULTILINE)]
+    lists = [names for section in sections for names in re.findall(r"^    (\w+(?:, \w+)*):", section, re.MULTILINE)]
+    return [error for names in lists for error in names.split(", ")]
 
 
 def is_error(name: str) -> bool:
@@ -211,28 +211,17 @@ def is_error(name: str) -> bool:
 
 def test_an_error_that_does_not_exist_is_caught() -> None:
     tree = ast.parse(
-        'def f():\n    """Do.\n\n    Raises:\n        ValueError: so\n            or so.\n        NoSuchError: x.\n    """'
+        'def f():\n    """Do.\n\n    Raises:\n        ValueError, KeyError: so\n            or so.\n        NoSuchError: x.\n    """'
     )
-    assert [(error, is_error(error)) for error in raised(tree)] == [("ValueError", True), ("NoSuchError", False)]
+    assert [(error, is_error(error)) for error in raised(tree)] == [
+        ("ValueError", True),
+        ("KeyError", True),
+        ("NoSuchError", False),
+    ]
 
 
 def test_raises_sections_are_found() -> None:
     assert "InvalidProblemError" in raised(modules()["spinlight.ising.problem"])
-
-
-@pytest.mark.parametrize("name", [name for name in modules() if not name.endswith("__main__")])
-def test_examples_in_docstrings_run(name: str) -> None:
-    try:
-        module = importlib.import_module(name)
-    except ImportError as error:
-        pytest.skip(f"{name} needs an extra: {error}")
-    result = doctest.testmod(module, optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
-    assert result.failed == 0
-
-
-def test_some_examples_were_run() -> None:
-    found = doctest.DocTestFinder().find(importlib.import_module("spinlight.ising.problem"))
-    assert sum(len(test.examples) for test in found) >= 3
 
 
 def in_a_fresh_process(code: str) -> str:
@@ -271,10 +260,12 @@ def test_importing_costs_less_than_a_third_of_a_second_beyond_torch() -> None:
 
 def test_importing_changes_nothing_in_the_process() -> None:
     settings = (
-        "(torch.get_default_dtype(), torch.get_num_threads(), torch.is_grad_enabled(), torch.initial_seed() * 0, "
+        "(torch.get_default_dtype(), torch.get_num_threads(), torch.is_grad_enabled(), torch.get_rng_state().tolist(), "
         "logging.getLogger().handlers, warnings.filters[:], numpy.geterr(), dict(os.environ))"
     )
-    code = f"import torch, numpy, logging, warnings, os; before = {settings}; import spinlight.ising; print(before == {settings})"
+    code = (
+        f"import torch, numpy, logging, warnings, os; before = {settings}; import {LIGHT}; print(before == {settings})"
+    )
     assert in_a_fresh_process(code).strip() == "True"
 
 

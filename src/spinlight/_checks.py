@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import math
+import operator
+from numbers import Real
 from types import ModuleType
 
 import torch
@@ -14,21 +16,28 @@ from spinlight._errors import InvalidSettingError, InvalidStateError, MissingExt
 
 def positive_integer(name: str, value: object) -> int:
     """Return `value` if it is an integer of at least one."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InvalidSettingError(f"{name} must be an integer of at least 1, got {value!r}")
-    return value
+    return integer(name, value, least=1)
 
 
 def nonnegative_integer(name: str, value: object) -> int:
     """Return `value` if it is an integer of at least zero."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise InvalidSettingError(f"{name} must be an integer of at least 0, got {value!r}")
-    return value
+    return integer(name, value, least=0)
+
+
+def integer(name: str, value: object, *, least: int) -> int:
+    """Return `value` as an int if it is an integer (NumPy's included, booleans not) of at least `least`."""
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        number = least - 1
+    if type(value).__name__ in {"bool", "bool_"} or number < least:
+        raise InvalidSettingError(f"{name} must be an integer of at least {least}, got {value!r}")
+    return number
 
 
 def finite_number(name: str, value: object) -> float:
     """Return `value` as a float if it is a finite number."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
         raise InvalidSettingError(f"{name} must be a finite number, got {value!r}")
     return float(value)
 
@@ -54,24 +63,24 @@ def thread_count(threads: int | None) -> int:
     return torch.get_num_threads() if threads is None else positive_integer("threads", threads)
 
 
-def spins_of(value: object, sites: int) -> Tensor:
-    """Return `value` as a tensor if its last axis has `sites` entries, all of them -1 or +1."""
+def spins_of(value: object, sites: int | None = None) -> Tensor:
+    """Return `value` as a tensor if its last axis has `sites` entries (None: any number), all of them -1 or +1."""
     spins = _real_tensor("spins", value)
-    if spins.ndim == 0 or spins.shape[-1] != sites:
+    if spins.ndim == 0 or (sites is not None and spins.shape[-1] != sites):
         raise InvalidStateError(
-            f"spins need {sites} entries on their last axis, one per site; got shape {tuple(spins.shape)}"
+            f"spins need {sites or 'some'} entries on their last axis, one per site; got shape {tuple(spins.shape)}"
         )
     if not bool(((spins == 1) | (spins == -1)).all()):
         raise InvalidStateError("spins must be -1 or +1; for bits in {0, 1} use spinlight.ising.spins_from_bits")
     return spins
 
 
-def bits_of(value: object, units: int) -> Tensor:
-    """Return `value` as a tensor if its last axis has `units` entries, all of them 0 or 1."""
+def bits_of(value: object, units: int | None = None) -> Tensor:
+    """Return `value` as a tensor if its last axis has `units` entries (None: any number), all of them 0 or 1."""
     bits = _real_tensor("bits", value)
-    if bits.ndim == 0 or bits.shape[-1] != units:
+    if bits.ndim == 0 or (units is not None and bits.shape[-1] != units):
         raise InvalidStateError(
-            f"bits need {units} entries on their last axis, one per unit; got shape {tuple(bits.shape)}"
+            f"bits need {units or 'some'} entries on their last axis, one per unit; got shape {tuple(bits.shape)}"
         )
     if not bool(((bits == 0) | (bits == 1)).all()):
         raise InvalidStateError("bits must be 0 or 1; for spins in {-1, +1} use spinlight.ising.bits_from_spins")

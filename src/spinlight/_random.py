@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import secrets
 
 import torch
@@ -24,9 +25,13 @@ def resolve_seed(seed: Seed) -> int:
         return secrets.randbits(63)
     if isinstance(seed, torch.Generator):
         return int(torch.randint(0, 2**63 - 1, (), generator=seed, device=seed.device, dtype=torch.int64))
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+    try:
+        number = operator.index(seed)
+    except TypeError:
+        number = -1
+    if type(seed).__name__ in {"bool", "bool_"} or not 0 <= number < 2**63:
         raise InvalidSettingError(f"seed must be None, a torch.Generator or an integer in [0, 2**63), got {seed!r}")
-    return seed
+    return number
 
 
 def derive_seed(seed: int, stream: int) -> int:

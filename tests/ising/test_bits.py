@@ -92,3 +92,8 @@ def test_spins_are_no_bits_and_bits_no_spins() -> None:
 def test_weights_that_are_no_machine_are_refused(weights: object) -> None:
     with pytest.raises(InvalidProblemError):
         ising_from_bits([0.0, 0.0], weights)
+
+
+def test_lists_are_states_too() -> None:
+    assert bits_from_spins([1, -1]).tolist() == [1, 0]  # type: ignore[arg-type]
+    assert spins_from_bits([[0], [1]]).tolist() == [[-1], [1]]  # type: ignore[arg-type]

@@ -75,11 +75,13 @@ def test_integer_problems_stay_exact_when_clamped() -> None:
         ([-1], r"\[0, 5\)"),
         ([1, 1], "distinct"),
         ([0, 1, 2, 3, 4], "at least one must stay free"),
-        ([0.5], "integer positions"),
-        ([True], "integer positions"),
-        ([[0]], "integer positions"),
-        (0, "integer positions"),
-        ([1j], "integer positions"),
+        ([0.5], "list of integers"),
+        ([True], "list of integers"),
+        ([[0]], "list of integers"),
+        (0, "list of integers"),
+        ([1j], "list of integers"),
+        ("a", "list of integers"),
+        ([[0], [1, 2]], "list of integers"),
     ],
 )
 def test_impossible_sites_are_refused(sites: object, message: str) -> None:

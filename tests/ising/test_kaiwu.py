@@ -6,7 +6,7 @@ import torch
 
 from helpers.enumeration import all_bits, all_spins, enumerate_energies, random_ising
 from spinlight._errors import InvalidProblemError, InvalidSettingError, InvalidStateError
-from spinlight.ising import ising_from_bits, ising_from_kaiwu, kaiwu_from_ising, spins_from_kaiwu_rows
+from spinlight.ising import Ising, ising_from_bits, ising_from_kaiwu, kaiwu_from_ising, spins_from_kaiwu_rows
 
 
 def hamiltonian(matrix: np.ndarray) -> np.ndarray:
@@ -96,3 +96,10 @@ def test_what_is_no_kaiwu_matrix_is_refused(matrix: object, message: str) -> Non
 def test_a_batch_has_no_single_matrix() -> None:
     with pytest.raises(InvalidSettingError, match="batch"):
         kaiwu_from_ising(random_ising(3, seed=7, batch=2))
+
+
+def test_the_offset_that_is_returned_is_a_copy() -> None:
+    problem = Ising([1.0], [[0.0]], 2.0)
+    _, offset = kaiwu_from_ising(problem)
+    offset += 1
+    assert float(problem.offset) == 2.0

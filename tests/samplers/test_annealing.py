@@ -69,6 +69,9 @@ def test_slower_annealing_ends_lower() -> None:
     [
         (lambda: SimulatedAnnealing(sweeps=0), "sweeps"),
         (lambda: SimulatedAnnealing(threads=0), "threads"),
+        (lambda: SimulatedAnnealing(schedule="linear"), "schedule"),  # type: ignore[arg-type]
+        (lambda: SimulatedAnnealing(schedule=GeometricSchedule(first=2.0)).draw(random_ising(2, seed=1), 1), "rises"),
+        (lambda: SimulatedAnnealing(schedule=LinearSchedule(first=2.0)).draw(random_ising(2, seed=1), 1), "rises"),
         (lambda: GeometricSchedule(first=0.0), "first"),
         (lambda: LinearSchedule(first=-1.0), "first"),
         (lambda: CustomSchedule(()), "point"),

@@ -7,12 +7,13 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from helpers.enumeration import boltzmann, random_ising
 from helpers.statistics import law_p_value, threshold
-from spinlight._errors import FileFormatError, InvalidSettingError, InvalidStateError
+from spinlight._errors import FileFormatError, InvalidProblemError, InvalidSettingError, InvalidStateError
 from spinlight.ising import Ising
 from spinlight.samplers import ChainState, Gibbs, MarkovChain, Metropolis
 
@@ -197,3 +198,45 @@ def test_an_interrupt_ends_a_run_within_a_second(sampler: str) -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
     assert "stopped after" in done.stdout, done.stderr
     assert float(done.stdout.split()[-1]) < 1.0 + 1.0  # the interrupt comes after one second
+
+
+@pytest.mark.parametrize(
+    ("spins", "seed", "sweeps", "error"),
+    [
+        (torch.zeros(2, 3), 0, 0, InvalidStateError),
+        (torch.full((2, 3), torch.nan), 0, 0, InvalidStateError),
+        (torch.ones(2, 3), -1, 0, InvalidSettingError),
+        (torch.ones(2, 3), 0, -1, InvalidSettingError),
+    ],
+)
+def test_what_can_be_no_state_of_chains_is_refused(
+    spins: torch.Tensor, seed: int, sweeps: int, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        ChainState(spins, seed, sweeps)
+
+
+@EVERY_CHAIN
+@pytest.mark.parametrize("sparse", [False, True])
+def test_weights_beyond_float32_are_refused(chain: MarkovChain, sparse: bool) -> None:
+    problem = Ising([0.0, 0.0], [[0.0, 1e39], [1e39, 0.0]])
+    with pytest.raises(InvalidProblemError, match="float32"):
+        chain.draw(problem.to_sparse() if sparse else problem, 2)
+    with pytest.raises(InvalidProblemError, match="float32"):
+        chain.draw(Ising([1e31, 0.0], torch.zeros(2, 2)), 2)
+
+
+@EVERY_CHAIN
+def test_large_weights_at_a_small_beta_are_an_ordinary_problem(chain: MarkovChain) -> None:
+    problem = random_ising(5, seed=6, scale=0.4)
+    scaled = type(chain)(beta=1e-25).draw(problem.scaled(1e25), 20_000, seed=10)
+    assert law_p_value(scaled.spins, boltzmann(problem)) > threshold()
+
+
+@EVERY_CHAIN
+def test_numbers_of_numpy_are_numbers(chain: MarkovChain) -> None:
+    problem = random_ising(4, seed=7)
+    plain = type(chain)(sweeps=30, beta=0.5).draw(problem, 5, seed=11)
+    numpy = type(chain)(sweeps=np.int64(30), beta=np.float32(0.5)).draw(problem, np.int32(5), seed=np.uint8(11))
+    assert torch.equal(numpy.spins, plain.spins)
+    assert numpy.info.settings == plain.info.settings

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spinlight._errors import InvalidProblemError
+from spinlight._errors import InvalidProblemError, SpinlightError
 
 
 def real_tensor(name: str, value: object) -> Tensor:
@@ -48,17 +48,20 @@ def square_matrix(name: str, value: Any) -> Tensor:
     return matrix.coalesce()
 
 
-def positions(name: str, value: object, sites: int) -> Tensor:
+def positions(name: str, value: object, sites: int, error: type[SpinlightError] = InvalidProblemError) -> Tensor:
     """Return a list of integers in [0, sites) as int64, shape (entries,).
 
     Raises:
-        InvalidProblemError: no list of integers, or one outside [0, sites).
+        InvalidProblemError: no list of integers, or one outside [0, sites); another named error where `error` says so.
     """
-    array = value.cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
+    try:
+        array = value.cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
+    except ValueError as ragged:
+        raise error(f"{name} must be a list of integers: {ragged}") from ragged
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
-        raise InvalidProblemError(f"{name} must be a list of integers, got {array.dtype} of shape {array.shape}")
+        raise error(f"{name} must be a list of integers, got {array.dtype} of shape {array.shape}")
     if array.size and not (array.min() >= 0 and array.max() < sites):
-        raise InvalidProblemError(f"{name} must lie in [0, {sites}); they go from {array.min()} to {array.max()}")
+        raise error(f"{name} must lie in [0, {sites}); they go from {array.min()} to {array.max()}")
     return torch.from_numpy(array.astype(np.int64))
 
 

@@ -11,16 +11,12 @@ from spinlight.ising.problem import Ising
 
 def bits_from_spins(spins: Tensor) -> Tensor:
     """Return (1 + s) / 2 as int8."""
-    return (spins_of(spins, _last(spins)).to(torch.int8) + 1) // 2
+    return (spins_of(spins).to(torch.int8) + 1) // 2
 
 
 def spins_from_bits(bits: Tensor) -> Tensor:
     """Return 2 x - 1 as int8."""
-    return 2 * bits_of(bits, _last(bits)).to(torch.int8) - 1
-
-
-def _last(state: Tensor) -> int:
-    return state.shape[-1] if state.ndim else 1
+    return 2 * bits_of(bits).to(torch.int8) - 1
 
 
 def ising_from_bits(biases: Tensor, weights: Tensor, offset: Tensor | float = 0.0) -> Ising:

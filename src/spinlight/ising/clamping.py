@@ -9,6 +9,7 @@ from torch import Tensor
 
 from spinlight._checks import spins_of
 from spinlight._errors import InvalidSettingError, InvalidStateError
+from spinlight.ising.arrays import positions
 from spinlight.ising.problem import Ising
 
 
@@ -99,16 +100,8 @@ def clamp(problem: Ising, sites: object, spins: object) -> Clamped:
 
 
 def _split(problem: Ising, sites: object) -> tuple[Tensor, Tensor]:
-    held = torch.as_tensor(sites, device=problem.device)
-    integers = held.numel() == 0 or not (held.is_floating_point() or held.is_complex() or held.dtype == torch.bool)
-    if held.ndim != 1 or not integers:
-        raise InvalidSettingError(
-            f"sites must be a list of integer positions, got shape {tuple(held.shape)} of {held.dtype}"
-        )
-    held = held.to(torch.int64)
+    held = positions("sites", sites, problem.sites, InvalidSettingError).to(problem.device)
     free = torch.ones(problem.sites, dtype=torch.bool, device=problem.device)
-    if held.numel() and (int(held.min()) < 0 or int(held.max()) >= problem.sites):
-        raise InvalidSettingError(f"sites must lie in [0, {problem.sites}), got {held.tolist()}")
     free[held] = False
     if int(free.sum()) != problem.sites - held.numel():
         raise InvalidSettingError(f"sites must be distinct, got {held.tolist()}")

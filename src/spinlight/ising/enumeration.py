@@ -115,8 +115,9 @@ class EnergyHistogram:
 def energy_histogram(problem: Ising, bins: int = 1000) -> EnergyHistogram:
     """Return the density of states g(E), with Z(beta) = sum_E g(E) exp(-beta E).
 
-    Weights that are whole multiples of a common unit (integers, halves, cents, ...) give exact levels. Other weights have
-    about as many levels as states; their energies are counted in bins of equal width between the lowest and the highest.
+    Weights that are whole multiples of a common unit (integers, halves, cents, ... down to 1/10,000) give exact levels, of
+    which at most 65,536. Otherwise there are about as many levels as states, and energies are counted in bins of equal width
+    between the lowest and the highest.
 
     Args:
         problem: a single problem of up to 28 sites.

@@ -58,7 +58,7 @@ def kaiwu_from_ising(problem: Ising) -> tuple[Tensor, Tensor]:
     matrix = torch.zeros(problem.sites + 1, problem.sites + 1, dtype=torch.float64, device=problem.device)
     matrix[:-1, :-1] = problem.to_dense().couplings / 2
     matrix[:-1, -1] = matrix[-1, :-1] = problem.fields / 2
-    return matrix, problem.offset
+    return matrix, problem.offset.clone()
 
 
 def spins_from_kaiwu_rows(rows: object) -> Tensor:

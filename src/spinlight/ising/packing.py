@@ -8,12 +8,39 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from spinlight._errors import InvalidProblemError
 from spinlight.ising.coloring import color_sites
 from spinlight.ising.problem import Ising
 
 if TYPE_CHECKING:
     from spinlight.kernels.run import Couplings
+
+
+_LARGEST_FIELD = 1e30
+"""Local fields beyond this leave no room in float32, whose largest number is 3e38, for sums and for beta."""
+
+
+def kernel_fields(problem: Ising) -> NDArray[np.float32]:
+    """Return the fields as the kernels take them, (sites,) or (batch, sites).
+
+    Raises:
+        InvalidProblemError: fields and couplings that could add up to more than float32 holds.
+    """
+    largest = float(largest_local_field(problem))
+    if largest > _LARGEST_FIELD:
+        raise InvalidProblemError(
+            f"local fields of up to {largest:.3g} are too large for the samplers' float32 arithmetic (the limit is 1e30); "
+            "divide fields and couplings by a constant and multiply beta by it"
+        )
+    return problem.fields.to("cpu", torch.float32).numpy()
+
+
+def largest_local_field(problem: Ising) -> Tensor:
+    """Return max_i (|h_i| + sum_j |J_ij|), shape ()."""
+    couplings = problem.couplings.abs().sum(1)
+    return (problem.fields.abs() + (couplings.to_dense() if couplings.is_sparse else couplings)).max()
 
 
 def kernel_couplings(problem: Ising) -> Couplings:

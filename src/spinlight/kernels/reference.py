@@ -6,6 +6,8 @@ decision does not hang on the last digits.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -93,3 +95,25 @@ def sweep_chains(
                 accept = u[:, visit] < np.minimum(np.minimum(1, gain), _LAZY * np.maximum(1, gain))
                 s[:, i] = np.where(accept, -s[:, i], s[:, i])
     return s.astype(np.int8)
+
+
+def annealed_weights(
+    couplings: NDArray[np.float64],
+    fields: NDArray[np.float64],
+    base: NDArray[np.float64],
+    spins: NDArray[np.int8],
+    path: NDArray[np.float64],
+    *,
+    seed: int,
+) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
+    """Return chains and log weights along p_b(s) ~ exp((1 - b) base.s - b E(s)); see `kernels.run.annealed_weights`."""
+    log_weights = np.zeros(len(spins))
+    for k, (here, there) in enumerate(pairwise(path)):
+        s = spins.astype(np.float64)
+        gap = s @ fields + 0.5 * ((s @ couplings) * s).sum(1) - s @ base
+        log_weights += (there - here) * gap
+        if k + 2 < len(path) and there > 0:
+            mixed = there * fields + (1 - there) * base
+            one = np.ones(1)
+            spins = sweep_chains(there * couplings, mixed, spins, one, heat_bath=True, seed=seed, first_sweep=k)
+    return spins, log_weights

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinlight.kernels import cpu
+from spinlight.kernels.lanes import LANES
 
 Floats = NDArray[np.float32]
 Progress = Callable[[int, int], None]
@@ -23,11 +24,13 @@ Progress = Callable[[int, int], None]
 
 METROPOLIS, HEAT_BATH = cpu.METROPOLIS, cpu.HEAT_BATH
 
-_LANES = 16
 _INLINE_VISIT_COST = 1_000_000
 """Runs cheaper than this many vector operations (about a millisecond) stay in the calling thread."""
 
 _POLL_SECONDS = 0.05
+
+_SMALLEST_BETA = 1e-36
+"""Stands for zero: 1 / beta is still a float32, and times the largest local field (1e30) it is nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +115,7 @@ def sweep_chains(
     """
     groups = _Groups(fields, spins, seed)
     kernel: Any = cpu.dense_chains if isinstance(couplings, DenseCouplings) else cpu.sparse_chains
-    betas = np.maximum(betas, 1e-20)
+    betas = np.maximum(betas, _SMALLEST_BETA)
 
     def run(group: int, control: NDArray[np.int64], worker: int) -> None:
         kernel(
@@ -159,7 +162,7 @@ def annealed_weights(
     """
     groups = _Groups(fields, spins, seed)
     kernel: Any = cpu.dense_annealed if isinstance(couplings, DenseCouplings) else cpu.sparse_annealed
-    log_weights = np.zeros((groups.count, _LANES))
+    log_weights = np.zeros((groups.count, LANES))
 
     def run(group: int, control: NDArray[np.int64], worker: int) -> None:
         kernel(
@@ -185,22 +188,22 @@ class _Groups:
 
     def __init__(self, fields: Floats, spins: NDArray[np.int8], seed: int) -> None:
         self._chains, self._sites = spins.shape
-        self.count = -(-self._chains // _LANES)
+        self.count = -(-self._chains // LANES)
         self.spins = self._packed(spins.astype(np.float32))
-        shared = np.repeat(fields, _LANES).reshape(1, -1) if fields.ndim == 1 else None
+        shared = np.repeat(fields, LANES).reshape(1, -1) if fields.ndim == 1 else None
         self.external = self._packed(fields) if shared is None else shared
         self.seed = np.array([seed & 0xFFFFFFFF, seed >> 32], np.uint32)
-        self.chains = np.arange(self.count * _LANES, dtype=np.uint32).reshape(self.count, _LANES)
+        self.chains = np.arange(self.count * LANES, dtype=np.uint32).reshape(self.count, LANES)
 
     def _packed(self, rows: Floats) -> Floats:
-        padded = np.ones((self.count * _LANES, self._sites), np.float32)
+        padded = np.ones((self.count * LANES, self._sites), np.float32)
         padded[: self._chains] = rows
-        lanes = padded.reshape(self.count, _LANES, self._sites).transpose(0, 2, 1)
+        lanes = padded.reshape(self.count, LANES, self._sites).transpose(0, 2, 1)
         return np.ascontiguousarray(lanes).reshape(self.count, -1)
 
     def unpacked(self) -> NDArray[np.int8]:
         """Return the spins as (chains, sites) int8."""
-        lanes = self.spins.reshape(self.count, self._sites, _LANES).transpose(0, 2, 1)
+        lanes = self.spins.reshape(self.count, self._sites, LANES).transpose(0, 2, 1)
         return lanes.reshape(-1, self._sites)[: self._chains].astype(np.int8)
 
 

@@ -2,16 +2,54 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spinlight._checks import thread_count
+from spinlight._checks import nonnegative_integer, thread_count
 from spinlight._errors import InvalidStateError
 from spinlight._progress import progress_bar
 from spinlight.ising import Ising
-from spinlight.ising.packing import kernel_couplings
+from spinlight.ising.packing import kernel_couplings, kernel_fields
+from spinlight.samplers.base import ChainState
+
+
+class Walker(Protocol):
+    """The settings of a Markov chain that sweeps."""
+
+    @property
+    def beta(self) -> float:
+        """Inverse temperature."""
+        ...
+
+    @property
+    def threads(self) -> int | None:
+        """How many threads to use."""
+        ...
+
+    @property
+    def progress(self) -> bool:
+        """Whether to show a bar."""
+        ...
+
+
+def walk(chain: Walker, problem: Ising, state: ChainState, sweeps: int, *, heat_bath: bool) -> ChainState:
+    """Return the chains after `sweeps` more sweeps by one rule."""
+    spins = sweep(
+        problem,
+        state.spins,
+        np.full(nonnegative_integer("sweeps", sweeps), float(chain.beta)),
+        heat_bath=heat_bath,
+        seed=state.seed,
+        first_sweep=state.sweeps,
+        threads=chain.threads,
+        progress=chain.progress,
+        title=type(chain).__name__,
+    )
+    return ChainState(spins, state.seed, state.sweeps + int(sweeps))
 
 
 def sweep(
@@ -46,10 +84,8 @@ def sweep(
 
 
 def _fields_of_chains(problem: Ising, spins: Tensor) -> NDArray[np.float32]:
-    fields = problem.fields.to("cpu", torch.float32)
-    if problem.batch is not None:
-        fields = fields.repeat_interleave(spins.shape[1], 0)
-    return fields.numpy()
+    fields = kernel_fields(problem)
+    return fields if problem.batch is None else np.repeat(fields, spins.shape[1], 0)
 
 
 def _require_fit(problem: Ising, spins: Tensor) -> None:

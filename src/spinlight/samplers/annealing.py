@@ -9,6 +9,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from spinlight._checks import nonnegative_number, positive_integer, thread_count
+from spinlight._errors import InvalidSettingError
 from spinlight._random import Seed, resolve_seed
 from spinlight.ising import Draws, Ising, Law
 from spinlight.samplers._chains import sweep
@@ -63,6 +64,8 @@ class SimulatedAnnealing(Sampler):
         positive_integer("sweeps", self.sweeps)
         nonnegative_number("beta", self.beta)
         thread_count(self.threads)
+        if not isinstance(self.schedule, Schedule):
+            raise InvalidSettingError(f"schedule must be a Schedule such as GeometricSchedule(), got {self.schedule!r}")
 
     def draw(self, problem: Ising, count: int, *, seed: Seed = None, initial: Tensor | None = None) -> Draws:
         """Return the last states of `count` independent runs per problem; see `Sampler.draw`."""

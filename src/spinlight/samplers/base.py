@@ -7,6 +7,7 @@ import os
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields, is_dataclass
+from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 import spinlight
-from spinlight._checks import positive_integer, spins_of
+from spinlight._checks import nonnegative_integer, positive_integer, spins_of
 from spinlight._errors import FileFormatError, InvalidStateError
 from spinlight._files import atomic_file, load_arrays
 from spinlight._random import Seed, derive_seed, resolve_seed
@@ -59,22 +60,39 @@ def _plain(value: Any) -> Any:
         return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
-    return value if isinstance(value, int | float | str | bool | None) else repr(value)
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return int(value)
+    if isinstance(value, Real) and not isinstance(value, bool):
+        return float(value)
+    return value if isinstance(value, str | bool | None) else repr(value)
 
 
 @dataclass(frozen=True, eq=False)
 class ChainState:
-    """The whole state of a set of Markov chains: with the same problem and sampler it goes on exactly as it would have.
+    """The whole state of a set of Markov chains: with the same problem and sampler it goes on as it would have.
+
+    Exactly so where local fields are exact in float32 (integer problems); otherwise but for the rare decision that hangs on a
+    last digit.
 
     Args:
         spins: -1/+1, int8, shape (chains, sites) or (batch, chains, sites).
         seed: names the random streams.
         sweeps: sweeps done so far; the next ones use streams that no earlier ones used.
+
+    Raises:
+        InvalidStateError: spins other than -1/+1.
+        InvalidSettingError: a seed or number of sweeps outside its domain.
     """
 
     spins: Tensor
     seed: int
     sweeps: int = 0
+
+    def __post_init__(self) -> None:
+        """Check that these can be states of chains."""
+        object.__setattr__(self, "spins", spins_of(self.spins).to(torch.int8))
+        object.__setattr__(self, "seed", resolve_seed(self.seed))
+        nonnegative_integer("sweeps", self.sweeps)
 
     @property
     def bits(self) -> Tensor:
@@ -171,7 +189,7 @@ def draws_of(
         seed=seed,
         sweeps=sweeps,
         seconds=seconds,
-        device=str(problem.device),
+        device="cpu",
         version=spinlight.__version__,
         settings=sampler.settings(),
     )

@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from spinlight._checks import nonnegative_integer, nonnegative_number, thread_count
 from spinlight.ising import Ising, Law
-from spinlight.samplers._chains import sweep
+from spinlight.samplers._chains import walk
 from spinlight.samplers.base import ChainState, MarkovChain
 
 
@@ -37,8 +35,8 @@ class Gibbs(MarkovChain):
         InvalidSettingError: a setting outside its domain.
 
     Cost:
-        Dense: about sites / 10 nanoseconds a visit on one core where every other visit flips; sparse: 1 to 3 ns a visit.
-        Memory O(chains * sites).
+        Per visit O(sites) dense, in proportion to how many visits flip, and O(neighbours) sparse; memory O(chains * sites).
+        Measured against other libraries by `benchmarks/samplers.py`.
 
     References:
         Geman & Geman 1984, "Stochastic relaxation, Gibbs distributions, and the Bayesian restoration of images".
@@ -65,16 +63,4 @@ class Gibbs(MarkovChain):
 
     def step(self, problem: Ising, state: ChainState, sweeps: int) -> ChainState:
         """Return the chains after `sweeps` more sweeps; see `MarkovChain.step`."""
-        betas = np.full(nonnegative_integer("sweeps", sweeps), self.beta)
-        spins = sweep(
-            problem,
-            state.spins,
-            betas,
-            heat_bath=True,
-            seed=state.seed,
-            first_sweep=state.sweeps,
-            threads=self.threads,
-            progress=self.progress,
-            title="Gibbs",
-        )
-        return ChainState(spins, state.seed, state.sweeps + sweeps)
+        return walk(self, problem, state, sweeps, heat_bath=True)

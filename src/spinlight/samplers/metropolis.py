@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from spinlight._checks import nonnegative_integer, nonnegative_number, thread_count
 from spinlight.ising import Ising, Law
-from spinlight.samplers._chains import sweep
+from spinlight.samplers._chains import walk
 from spinlight.samplers.base import ChainState, MarkovChain
 
 
@@ -63,16 +61,4 @@ class Metropolis(MarkovChain):
 
     def step(self, problem: Ising, state: ChainState, sweeps: int) -> ChainState:
         """Return the chains after `sweeps` more sweeps; see `MarkovChain.step`."""
-        betas = np.full(nonnegative_integer("sweeps", sweeps), self.beta)
-        spins = sweep(
-            problem,
-            state.spins,
-            betas,
-            heat_bath=False,
-            seed=state.seed,
-            first_sweep=state.sweeps,
-            threads=self.threads,
-            progress=self.progress,
-            title="Metropolis",
-        )
-        return ChainState(spins, state.seed, state.sweeps + sweeps)
+        return walk(self, problem, state, sweeps, heat_bath=False)

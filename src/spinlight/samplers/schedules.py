@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from spinlight._checks import nonnegative_number, positive_number
 from spinlight._errors import InvalidSettingError
 from spinlight.ising import Ising
+from spinlight.ising.packing import largest_local_field
 
 
 class Schedule(ABC):
@@ -43,6 +44,8 @@ class GeometricSchedule(Schedule):
         if beta == 0:
             raise InvalidSettingError("a geometric schedule cannot end at beta=0; use LinearSchedule or a larger beta")
         first = min(beta, hot_beta(problem)) if self.first is None else self.first
+        if first > beta:
+            raise InvalidSettingError(f"a geometric schedule rises: first={first} lies above the sampler's beta={beta}")
         return np.geomspace(first, beta, sweeps) if sweeps > 1 else np.full(sweeps, beta)
 
 
@@ -62,6 +65,10 @@ class LinearSchedule(Schedule):
 
     def betas(self, problem: Ising, sweeps: int, beta: float) -> NDArray[np.float64]:
         """Return the arithmetic sequence from `first` to `beta`."""
+        if self.first > beta:
+            raise InvalidSettingError(
+                f"a linear schedule rises: first={self.first} lies above the sampler's beta={beta}"
+            )
         return np.linspace(self.first, beta, sweeps) if sweeps > 1 else np.full(sweeps, beta)
 
 
@@ -95,7 +102,5 @@ class CustomSchedule(Schedule):
 
 def hot_beta(problem: Ising) -> float:
     """Return the beta at which the most tightly held spin still flips every other visit; infinite for a flat problem."""
-    couplings = problem.couplings.abs().sum(1)
-    tightest = problem.fields.abs() + (couplings.to_dense() if couplings.is_sparse else couplings)
-    largest = float(tightest.max())
+    largest = float(largest_local_field(problem))
     return math.log(2) / (2 * largest) if largest > 0 else math.inf
