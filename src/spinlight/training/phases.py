@@ -15,7 +15,7 @@ from spinlight._checks import bits_of, positive_integer
 from spinlight._errors import InvalidSettingError, InvalidStateError, UncalibratedWarning
 from spinlight._random import Seed, derive_seed, resolve_seed
 from spinlight.ising import Draws, SupportsDraw, spins_from_bits
-from spinlight.models import AbstractBoltzmannMachine
+from spinlight.models import AbstractBoltzmannMachine, RestrictedBoltzmannMachine
 from spinlight.samplers import ChainState, MarkovChain
 
 
@@ -116,11 +116,13 @@ class IndependentDraws(NegativePhase):
 class ContrastiveDivergence(NegativePhase):
     """CD-k: k sweeps of a Markov chain that starts at the data.
 
-    Hidden units start at a sample given the data, so that the chain starts at the data's distribution.
+    Hidden units are first drawn given the data, so that the chain starts at the data's distribution: from their exact
+    conditional in a restricted machine, and by the sampler's own `draw`, with its own `sweeps`, in any other.
 
     Args:
-        sampler: a Markov chain at beta = 1.
-        sweeps: k.
+        sampler: a Markov chain at beta = 1; with hidden units that are connected, its `sweeps` must let them forget their
+            random start.
+        sweeps: k, of all units together.
         seed: integer, generator, or None for fresh entropy.
 
     Law:
@@ -142,12 +144,8 @@ class ContrastiveDivergence(NegativePhase):
         """Return one row of all units, int8, per data row."""
         seed = self._next_seed()
         visible = bits_of(data, model.num_visible).reshape(-1, model.num_visible)
-        spins = spins_from_bits(visible)
-        if model.num_hidden:
-            conditional = model.to_ising(clamped=visible)
-            start = self.chain.init(conditional, 1, seed=derive_seed(seed, 0))
-            hidden = self.chain.step(conditional, start, self.sweeps).spins.squeeze(1)
-            spins = torch.cat([spins.to(hidden), hidden], -1)
+        hidden = _hidden_spins(model, visible, self.chain, derive_seed(seed, 0))
+        spins = torch.cat([spins_from_bits(visible).to(hidden), hidden], -1)
         problem = model.to_ising()
         state = self.chain.init(problem, len(spins), seed=derive_seed(seed, 1), initial=spins)
         return self.chain.step(problem, state, self.sweeps).bits
@@ -207,6 +205,17 @@ class PersistentContrastiveDivergence(NegativePhase):
         """Go on where `state_dict` was taken."""
         super().load_state_dict(state)
         self._state = ChainState(**state["chain"]) if "chain" in state else None
+
+
+def _hidden_spins(model: AbstractBoltzmannMachine, visible: Tensor, chain: MarkovChain, seed: int) -> Tensor:
+    """Return one draw of the hidden units given each row, int8, shape (batch, num_hidden)."""
+    if model.needs_hidden:
+        return chain.draw(model.to_ising(clamped=visible), 1, seed=seed).spins.squeeze(1)
+    if isinstance(model, RestrictedBoltzmannMachine):
+        probabilities = model.hidden_probabilities(visible).detach()
+        generator = torch.Generator(probabilities.device).manual_seed(seed)
+        return spins_from_bits(torch.bernoulli(probabilities, generator=generator))
+    return torch.empty(len(visible), 0, dtype=torch.int8, device=visible.device)
 
 
 def require_boltzmann(sampler: SupportsDraw, *, stacklevel: int) -> None:
