@@ -11,10 +11,11 @@ import torch
 from helpers.enumeration import boltzmann, log_partition, random_ising
 from helpers.machines import machines, random_machine
 from helpers.statistics import law_p_value, mean_p_value, threshold
-from spinlight._errors import InvalidSettingError, ProblemTooLargeError, SpinlightWarning
+from spinlight._errors import InvalidProblemError, InvalidSettingError, ProblemTooLargeError, SpinlightWarning
 from spinlight.ising import Ising
 from spinlight.models import AbstractBoltzmannMachine, RestrictedBoltzmannMachine
 from spinlight.training import AnnealedImportance, ExactPartition, ReverseAnnealed
+from spinlight.training.annealing import log_mean_weight
 from spinlight.training.smaller_side import SmallerSide
 
 every_machine = pytest.mark.parametrize("machine", machines(), ids=str)
@@ -117,6 +118,25 @@ def test_a_mean_that_hangs_on_few_chains_has_no_error_and_says_so() -> None:
     assert math.isnan(estimate.standard_error)
     # Both aligned states and little else: log Z is close to log 2 plus the 1225 couplings.
     assert estimate.lower < math.log(2) + 0.5 * 1225 + 1e-6
+
+
+@pytest.mark.parametrize("estimator", [AnnealedImportance(chains=16, steps=4), ReverseAnnealed(chains=16, steps=4)])
+def test_a_problem_beyond_float32_is_refused(estimator) -> None:
+    couplings = torch.tensor([[0.0, 1e39], [1e39, 0.0]], dtype=torch.float64)
+    with pytest.raises(InvalidProblemError, match="float32"):
+        estimator.estimate(Ising(torch.zeros(2), couplings), seed=1)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_annealed_weights_that_are_no_numbers_are_refused(value: float) -> None:
+    with pytest.raises(InvalidProblemError, match="1 of 20 annealed weights"):
+        log_mean_weight(torch.tensor(19 * [0.0] + [value], dtype=torch.float64))
+
+
+@pytest.mark.parametrize("estimator", [ExactPartition(), AnnealedImportance(), ReverseAnnealed()])
+def test_what_has_no_ising_problem_is_refused(estimator) -> None:
+    with pytest.raises(InvalidProblemError, match="got a str"):
+        estimator.estimate("x")
 
 
 def test_the_same_seed_gives_the_same_estimate() -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from spinlight._checks import thread_count
-from spinlight._errors import SpinlightWarning
+from spinlight._errors import InvalidProblemError, SpinlightWarning
 from spinlight.ising import Ising
 from spinlight.ising.packing import kernel_couplings
 
@@ -80,14 +80,22 @@ def states_of_base(base: Tensor, chains: int, seed: int) -> Tensor:
 def log_mean_weight(log_weights: Tensor) -> tuple[float, float, float]:
     """Return log <w>, its standard error by the delta method, and the effective number of chains (sum w)^2 / sum w^2.
 
+    Raises:
+        InvalidProblemError: weights that are no numbers.
+
     Warns:
         SpinlightWarning: fewer than ten effective chains; the standard error is NaN.
     """
     count = len(log_weights)
+    if not bool(log_weights.isfinite().all()):
+        raise InvalidProblemError(
+            f"{int((~log_weights.isfinite()).sum())} of {count} annealed weights are NaN or infinite: the kernels work in "
+            "float32, which fields or couplings this large overflow; scale them down"
+        )
     value = float(torch.logsumexp(log_weights, 0)) - math.log(count)
     weights = np.exp(log_weights.numpy() - value)
     effective = count / float(np.mean(weights**2))
-    if effective < _FEWEST_EFFECTIVE:
+    if not effective >= _FEWEST_EFFECTIVE:
         warnings.warn(
             f"the mean weight hangs on {effective:.1f} of {count} annealed chains, so its error cannot be told; take more steps or chains",
             SpinlightWarning,

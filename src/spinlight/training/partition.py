@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from spinlight._checks import nonnegative_number, positive_integer
+from spinlight._errors import InvalidProblemError
 from spinlight._random import Seed, derive_seed, resolve_seed
 from spinlight.ising import Ising, LogPartition, log_partition
 from spinlight.ising.problem import require_single
@@ -19,6 +20,7 @@ from spinlight.training.annealing import anneal, base_log_partition, fitted_base
 from spinlight.training.smaller_side import SmallerSide
 
 
+@runtime_checkable
 class HasIsing(Protocol):
     """Anything with an Ising problem; every Boltzmann machine has one."""
 
@@ -56,6 +58,7 @@ class ExactPartition:
         Raises:
             ProblemTooLargeError: more than 28 sites, or 24 on the smaller side of an RBM.
             InvalidSettingError: a batch of problems.
+            InvalidProblemError: nothing with an Ising problem.
         """
         if isinstance(model, RestrictedBoltzmannMachine):
             value = SmallerSide(model, self.beta).log_partition()
@@ -99,6 +102,7 @@ class AnnealedImportance:
 
         Raises:
             InvalidSettingError: a batch of problems, or an impossible seed.
+            InvalidProblemError: fields or couplings beyond float32, or nothing with an Ising problem.
 
         Warns:
             SpinlightWarning: the mean hangs on fewer than ten chains.
@@ -158,6 +162,7 @@ class ReverseAnnealed:
         Raises:
             ProblemTooLargeError: the model cannot be drawn from exactly: more than 24 sites, or 20 on the smaller side of an RBM.
             InvalidSettingError: a batch of problems, or an impossible seed.
+            InvalidProblemError: fields or couplings beyond float32, or nothing with an Ising problem.
 
         Warns:
             SpinlightWarning: the mean hangs on fewer than ten chains.
@@ -186,6 +191,10 @@ def _check(chains: int, steps: int, beta: float) -> None:
 
 
 def _problem(model: Model) -> Ising:
+    if not isinstance(model, Ising | HasIsing):
+        raise InvalidProblemError(
+            f"log Z is that of an Ising problem, or of a model with to_ising(); got a {type(model).__name__}"
+        )
     problem = model if isinstance(model, Ising) else model.to_ising()
     require_single(problem)
     return problem
