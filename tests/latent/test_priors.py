@@ -21,6 +21,7 @@ from spinlight.ising import Ising, LogPartition
 from spinlight.latent import BoltzmannPrior
 from spinlight.models import AbstractBoltzmannMachine, BoltzmannMachine, RestrictedBoltzmannMachine
 from spinlight.samplers import Gibbs
+from spinlight.training import AnnealedImportance
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,20 @@ def test_an_estimate_replaces_what_was_followed() -> None:
     assert prior.log_partition.value == log_partition(prior.machine.to_ising())
 
 
+def test_two_estimates_of_one_step_are_independent_and_those_of_a_loaded_prior_the_same() -> None:
+    def annealed() -> BoltzmannPrior:
+        machine = random_machine(BoltzmannMachine(6), 1)
+        return BoltzmannPrior(machine, chains=8, estimator=AnnealedImportance(chains=64, steps=10))
+
+    saved, loaded, file = annealed(), annealed(), io.BytesIO()
+    values = {saved.log_partition.value, saved.estimate().value, saved.estimate().value}
+    assert len(values) == 3
+    torch.save(saved.state_dict(), file)
+    file.seek(0)
+    loaded.load_state_dict(torch.load(file, weights_only=True))
+    assert loaded.estimate() == saved.estimate()
+
+
 def test_log_partition_keeps_up_with_training_and_would_not_on_the_negatives_themselves() -> None:
     machine = random_machine(BoltzmannMachine(16), 2, scale=0.2)
     torch.manual_seed(0)
@@ -219,8 +234,9 @@ def test_a_prior_that_never_ran_is_saved_too() -> None:
 
 
 def test_a_heuristic_sampler_warns() -> None:
-    with pytest.warns(UncalibratedWarning, match="CoolingSampler"):
+    with pytest.warns(UncalibratedWarning, match="CoolingSampler is a heuristic") as caught:
         BoltzmannPrior(BoltzmannMachine(3), sampler=CoolingSampler())
+    assert [warning.filename for warning in caught] == [__file__]
 
 
 def test_another_temperature_is_refused() -> None:

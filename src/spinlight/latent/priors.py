@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
@@ -12,13 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from spinlight._checks import positive_integer
-from spinlight._errors import InvalidSettingError, InvalidStateError, UncalibratedWarning
+from spinlight._errors import InvalidStateError
 from spinlight._random import Seed, derive_seed, resolve_seed
 from spinlight.ising import Ising, LogPartition, SupportsDraw, bits_from_spins
 from spinlight.latent.negatives import Negatives, first_negatives, next_negatives
 from spinlight.models import AbstractBoltzmannMachine
 from spinlight.samplers import Gibbs
 from spinlight.training import AnnealedImportance
+from spinlight.training.phases import require_boltzmann
 
 
 class PartitionEstimator(Protocol):
@@ -36,9 +36,11 @@ class BoltzmannPrior(nn.Module):
 
     E is linear in each bit, so E_q[E(z)] is E at the probabilities, exactly. log Z has its gradient from negative samples,
     d log Z / d theta = - E_p[dE / d theta], and its value from `estimator`. Between two estimates the value follows the
-    parameters by importance ratios on witnesses, a second population: at each step it is reweighted, resampled and moved on,
-    which is sequential Monte Carlo. (The negatives themselves would mislead: training has just raised their energies in
-    particular.) `log_partition` carries the errors of all steps, and so says when a fresh estimate is due. The divergence is
+    parameters by importance ratios on witnesses.
+
+    Witnesses are a second population of chains, as many as the negatives, that never enter a gradient: they only measure how
+    log Z changes, reweighted, resampled and moved on at each step, which is sequential Monte Carlo. (The negatives themselves
+    would mislead: training has just raised their energies in particular.) `log_partition` carries the errors of all steps, and so says when a fresh estimate is due. The divergence is
     never the difference of two mean energies, which is no divergence.
 
     Every unit of the machine is a latent bit, hidden ones too. Negatives and estimate are part of `state_dict`: a loaded
@@ -54,6 +56,9 @@ class BoltzmannPrior(nn.Module):
 
     Raises:
         InvalidSettingError: chains or sweeps below 1, or a sampler at another beta than 1.
+
+    Warns:
+        UncalibratedWarning: the sampler is a heuristic.
 
     Law:
         The value of KL has the error of log Z; its gradient that of the negatives, which for persistent chains is asymptotic:
@@ -81,8 +86,9 @@ class BoltzmannPrior(nn.Module):
         self.estimator: PartitionEstimator = AnnealedImportance() if estimator is None else estimator
         self.chains = positive_integer("chains", chains)
         self.sweeps = positive_integer("sweeps", sweeps)
-        _require_boltzmann(self.sampler)
+        require_boltzmann(self.sampler, stacklevel=3)
         self._seed = resolve_seed(torch.default_generator)
+        self._estimates = 0
         self._kept: _Kept | None = None
 
     @property
@@ -105,9 +111,13 @@ class BoltzmannPrior(nn.Module):
         )
 
     def estimate(self, estimator: PartitionEstimator | None = None) -> LogPartition:
-        """Estimate log Z anew, by the prior's own estimator or another one, and go on from there."""
+        """Estimate log Z anew, by the prior's own estimator or another one, and go on from there.
+
+        Law:
+            Each call has a seed of its own, so that repeated estimates are independent.
+        """
         kept, problem = self._present, self._problem()
-        known = (estimator or self.estimator).estimate(problem, seed=derive_seed(self._seed, 3 + kept.negatives.steps))
+        known = (estimator or self.estimator).estimate(problem, seed=self._next_estimate_seed())
         self._kept = replace(kept, witnesses=kept.witnesses.at(problem), known=known)
         return known
 
@@ -119,9 +129,14 @@ class BoltzmannPrior(nn.Module):
                 first_negatives(self.sampler, problem, self.chains, derive_seed(self._seed, stream))
                 for stream in (0, 1)
             )
-            known = self.estimator.estimate(problem, seed=derive_seed(self._seed, 2))
+            known = self.estimator.estimate(problem, seed=self._next_estimate_seed())
             self._kept = _Kept(negatives, witnesses, known)
         return self._kept
+
+    def _next_estimate_seed(self) -> int:
+        """Return the seed of one more estimate: streams 0 and 1 are those of the negatives and the witnesses."""
+        self._estimates += 1
+        return derive_seed(self._seed, 1 + self._estimates)
 
     def energy(self, probabilities: Tensor) -> Tensor:
         """Return E_q[E(z)] = E(q) for each row of independent bits, shape (rows,)."""
@@ -162,12 +177,13 @@ class BoltzmannPrior(nn.Module):
         return self.machine.to_ising().to("cpu")
 
     def get_extra_state(self) -> dict[str, Any]:
-        """Return the negatives and the estimate, for `state_dict`."""
-        return {"seed": self._seed, "kept": None if self._kept is None else self._kept.state()}
+        """Return the negatives, the witnesses and the estimate, for `state_dict`."""
+        kept = None if self._kept is None else self._kept.state()
+        return {"seed": self._seed, "estimates": self._estimates, "kept": kept}
 
     def set_extra_state(self, state: Mapping[str, Any]) -> None:
-        """Take up the negatives and the estimate that a `state_dict` holds."""
-        self._seed = state["seed"]
+        """Take up the negatives, the witnesses and the estimate that a `state_dict` holds."""
+        self._seed, self._estimates = state["seed"], state["estimates"]
         self._kept = None if state["kept"] is None else _Kept.from_state(state["kept"])
 
 
@@ -218,16 +234,3 @@ def entropy(logits: Tensor) -> Tensor:
     # The even form: softplus(l) - l sigmoid(l) would cancel to nothing for a bit that is nearly certain.
     size = logits.abs()
     return (nn.functional.softplus(-size) + size * torch.sigmoid(-size)).sum(-1)
-
-
-def _require_boltzmann(sampler: SupportsDraw) -> None:
-    if getattr(sampler, "beta", 1.0) != 1.0:
-        raise InvalidSettingError(
-            "a prior needs negatives at beta = 1: scale the machine's parameters, not the sampler's temperature"
-        )
-    if sampler.law == "heuristic":
-        warnings.warn(
-            f"{type(sampler).__name__} is heuristic: the gradient of log Z needs Boltzmann samples; calibrate or reweight it",
-            UncalibratedWarning,
-            stacklevel=3,
-        )

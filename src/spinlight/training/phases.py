@@ -228,8 +228,7 @@ def require_boltzmann(sampler: SupportsDraw, *, stacklevel: int) -> None:
     if sampler.law == "heuristic":
         warnings.warn(
             f"{type(sampler).__name__} is a heuristic: its draws do not follow exp(-E), and a gradient made of them is not that of "
-            "the likelihood. Estimate their temperature and rescale (Calibrated), reweight them (Reweighted), or use a Boltzmann "
-            "sampler such as Gibbs",
+            "the likelihood. Use a Boltzmann sampler such as Gibbs",
             UncalibratedWarning,
             stacklevel=stacklevel,
         )
