@@ -84,3 +84,11 @@ def test_an_impossible_sharpness_is_refused(beta: object) -> None:
 def test_values_that_are_no_probabilities_are_refused(value: float) -> None:
     with pytest.raises(InvalidStateError, match="probabilities"):
         SpikeAndExponential().sample(torch.tensor([value]))
+    with pytest.raises(InvalidStateError, match="probabilities"):
+        SpikeAndExponential()(torch.tensor([value]), torch.tensor([0.5]))
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, math.nan])
+def test_noise_outside_the_unit_interval_is_refused(value: float) -> None:
+    with pytest.raises(InvalidStateError, match="noise"):
+        SpikeAndExponential()(torch.tensor([0.5]), torch.tensor([value]))

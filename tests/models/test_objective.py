@@ -78,3 +78,18 @@ def test_a_machine_with_connected_hidden_units_refuses_visible_rows() -> None:
 def test_a_restricted_machine_refuses_rows_of_another_length() -> None:
     with pytest.raises(InvalidStateError, match="4 visible entries, or 7"):
         RestrictedBoltzmannMachine(4, 3).objective(torch.zeros(3, 5), torch.zeros(3, 7))
+
+
+@every_machine
+@pytest.mark.parametrize("empty_side", [0, 1])
+def test_a_side_without_rows_is_refused(machine: AbstractBoltzmannMachine, empty_side: int) -> None:
+    sides = [torch.zeros(0 if side == empty_side else 2, machine.num_nodes) for side in (0, 1)]
+    with pytest.raises(InvalidStateError, match="at least one row"):
+        machine.objective(*sides)
+
+
+def test_draws_of_no_states_are_refused() -> None:
+    table = all_states_weighted(random_machine(BoltzmannMachine(4), seed=1).to_ising())
+    none = Draws(table.spins[:0], table.energies[:0], table.info)
+    with pytest.raises(InvalidStateError, match="at least one row"):
+        BoltzmannMachine(4).objective(torch.zeros(1, 4), none)

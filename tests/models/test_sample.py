@@ -24,10 +24,15 @@ def test_samples_follow_the_machine(machine: AbstractBoltzmannMachine, weighted:
 
 
 @every_machine
-def test_samples_at_another_temperature_do_not_follow_the_machine(machine: AbstractBoltzmannMachine) -> None:
-    bits = machine.sample(TableSampler(beta=1.5), 20_000, seed=1)
-    law = torch.softmax(-energies_by_formula(machine, all_bits(machine.num_nodes)).detach(), 0).numpy()
-    assert law_p_value(bits, law) < threshold()
+def test_samples_do_not_follow_the_machine_at_another_temperature(machine: AbstractBoltzmannMachine) -> None:
+    bits = machine.sample(TableSampler(), 20_000, seed=1)
+    colder = torch.softmax(-1.5 * energies_by_formula(machine, all_bits(machine.num_nodes)).detach(), 0).numpy()
+    assert law_p_value(bits, colder) < threshold()
+
+
+def test_a_sampler_at_another_temperature_is_refused() -> None:
+    with pytest.raises(InvalidSettingError, match=r"beta = 1\.5"):
+        BoltzmannMachine(3).sample(TableSampler(beta=1.5), 4)
 
 
 @pytest.mark.parametrize("weighted", [False, True])

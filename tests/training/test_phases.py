@@ -205,6 +205,15 @@ def test_persistent_chains_refuse_a_model_of_another_size() -> None:
         phase.negative(BoltzmannMachine(4), torch.zeros(1, 4))
 
 
+def test_persistent_chains_refuse_a_saved_state_of_another_number_of_chains() -> None:
+    saved, other = (training.PersistentContrastiveDivergence(Gibbs(), chains=chains) for chains in (4, 5))
+    saved.negative(BoltzmannMachine(3), torch.zeros(1, 3))
+    before = other.state_dict()
+    with pytest.raises(InvalidStateError, match="4 chains and this phase 5"):
+        other.load_state_dict(saved.state_dict())
+    assert other.state_dict() == before
+
+
 @pytest.mark.parametrize("settings", [{"chains": 0}, {"chains": 4, "sweeps": 0}, {"chains": 2.5}])
 def test_sizes_below_one_are_refused(settings) -> None:
     with pytest.raises(InvalidSettingError, match="at least 1"):

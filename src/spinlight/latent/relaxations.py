@@ -64,7 +64,14 @@ class SpikeAndExponential:
 
         Returns:
             zeta in [0, 1], the broadcast shape.
+
+        Raises:
+            InvalidStateError: a probability or noise outside [0, 1], or NaN.
         """
+        if not _within_unit(probabilities):
+            raise InvalidStateError("probabilities must lie in [0, 1]; from logits take torch.sigmoid first")
+        if not _within_unit(noise):
+            raise InvalidStateError("noise must lie in [0, 1], as torch.rand draws it")
         q = probabilities.clamp(_EDGE, 1 - _EDGE)
         # (rho + q - 1) / q written so that rounding of a small q cannot lift it above one.
         level = (1 - (1 - noise) / q).clamp_min(0)
@@ -83,9 +90,11 @@ class SpikeAndExponential:
         Raises:
             InvalidStateError: a probability outside [0, 1], or NaN.
         """
-        if not bool(((probabilities >= 0) & (probabilities <= 1)).all()):
-            raise InvalidStateError("probabilities must lie in [0, 1]; from logits take torch.sigmoid first")
         noise = torch.rand(
             probabilities.shape, generator=generator, dtype=probabilities.dtype, device=probabilities.device
         )
         return self(probabilities, noise)
+
+
+def _within_unit(values: Tensor) -> bool:
+    return bool(((values >= 0) & (values <= 1)).all())

@@ -120,7 +120,7 @@ class AbstractBoltzmannMachine(nn.Module, ABC):
             Each is a tensor of bits, shape (..., units), or `Draws`, whose weights count and whose problems count alike.
 
         Raises:
-            InvalidStateError: rows of a number of units that is not expected, or values outside [0, 1].
+            InvalidStateError: no rows at all, rows of a number of units that is not expected, or values outside [0, 1].
         """
         return self._mean_energy(positive) - self._mean_energy(negative)
 
@@ -140,8 +140,10 @@ class AbstractBoltzmannMachine(nn.Module, ABC):
 
         Raises:
             InvalidStateError: clamped bits of the wrong shape or other than 0/1.
-            InvalidSettingError: clamping a machine that has no hidden units, or an impossible count or seed.
+            InvalidSettingError: clamping a machine that has no hidden units, a sampler at another temperature than 1, or an
+                impossible count or seed.
         """
+        require_unit_beta(sampler)
         count, resolved = positive_integer("count", count), resolve_seed(seed)
         bits = equal_rows(sampler.draw(self.to_ising(clamped), count, seed=resolved), count, derive_seed(resolved, 1))
         if clamped is None:
@@ -153,7 +155,8 @@ class AbstractBoltzmannMachine(nn.Module, ABC):
     def initialise_biases(self, visible: Tensor) -> None:
         """Set the visible biases to the log odds of the data's means, from which learning starts faster.
 
-        b_i = log((n_i + 1) / (n - n_i + 1)) for n_i ones among n rows: exact for independent units and never infinite.
+        b_i = log((n_i + 1) / (n - n_i + 1)) for n_i ones among n rows: the log odds of (n_i + 1) / (n + 2), Laplace's rule of
+        succession, which is the mean smoothed towards 1/2 and so never infinite.
 
         Raises:
             InvalidStateError: rows that are not `num_visible` bits.
@@ -174,9 +177,11 @@ class AbstractBoltzmannMachine(nn.Module, ABC):
         return self.energy(bits)
 
     def _mean_energy(self, rows: Tensor | Draws) -> Tensor:
+        energies = self._row_energy(rows.bits if isinstance(rows, Draws) else rows)
+        if energies.numel() == 0:
+            raise InvalidStateError("the objective is a mean over rows, and one side has none; pass at least one row")
         if not isinstance(rows, Draws):
-            return self._row_energy(rows).mean()
-        energies = self._row_energy(rows.bits)
+            return energies.mean()
         return (rows.weights.to(energies) * energies).sum(-1).mean()
 
     def _clamped(self, clamped: Tensor) -> Tensor:
@@ -188,6 +193,16 @@ class AbstractBoltzmannMachine(nn.Module, ABC):
                 f"clamped bits must have shape (num_visible,) or (batch, num_visible), got {tuple(bits.shape)}"
             )
         return bits
+
+
+def require_unit_beta(sampler: SupportsDraw) -> None:
+    """Refuse a sampler whose draws do not follow a machine's own exp(-E), at beta = 1."""
+    beta = getattr(sampler, "beta", 1.0)
+    if beta != 1.0:
+        raise InvalidSettingError(
+            f"samples of a machine follow exp(-E), at beta = 1; this {type(sampler).__name__} draws at beta = {beta}. For another "
+            "temperature scale the machine's parameters, or draw from its to_ising()"
+        )
 
 
 def unit_values(values: Tensor, units: int, *, like: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from spinlight._errors import InvalidSettingError, InvalidStateError, Uncalibrat
 from spinlight._random import Seed, derive_seed, resolve_seed
 from spinlight.ising import Draws, SupportsDraw, spins_from_bits
 from spinlight.models import AbstractBoltzmannMachine, RestrictedBoltzmannMachine
+from spinlight.models.base import require_unit_beta
 from spinlight.samplers import ChainState, MarkovChain
 
 
@@ -202,9 +203,19 @@ class PersistentContrastiveDivergence(NegativePhase):
         return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where `state_dict` was taken."""
+        """Go on where `state_dict` was taken.
+
+        Raises:
+            InvalidStateError: a state of another number of chains.
+        """
+        chain = ChainState(**state["chain"]) if "chain" in state else None
+        if chain is not None and len(chain.spins) != self.chains:
+            raise InvalidStateError(
+                f"the saved state has {len(chain.spins)} chains and this phase {self.chains}; make it with "
+                f"chains={len(chain.spins)} to go on"
+            )
         super().load_state_dict(state)
-        self._state = ChainState(**state["chain"]) if "chain" in state else None
+        self._state = chain
 
 
 def _hidden_spins(model: AbstractBoltzmannMachine, visible: Tensor, chain: MarkovChain, seed: int) -> Tensor:
@@ -220,11 +231,7 @@ def _hidden_spins(model: AbstractBoltzmannMachine, visible: Tensor, chain: Marko
 
 def require_boltzmann(sampler: SupportsDraw, *, stacklevel: int) -> None:
     """Refuse a sampler at another temperature than 1, and warn of one that is no Boltzmann sampler."""
-    beta = getattr(sampler, "beta", 1.0)
-    if beta != 1.0:
-        raise InvalidSettingError(
-            f"learning needs samples of exp(-E), at beta = 1; {type(sampler).__name__} draws at beta = {beta}"
-        )
+    require_unit_beta(sampler)
     if sampler.law == "heuristic":
         warnings.warn(
             f"{type(sampler).__name__} is a heuristic: its draws do not follow exp(-E), and a gradient made of them is not that of "
