@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spinlight._checks import nonnegative_number, positive_integer
+from spinlight._checks import bits_of, nonnegative_number, positive_integer
 from spinlight._errors import InvalidStateError
+from spinlight._random import Seed, resolve_seed
 from spinlight.models.base import AbstractBoltzmannMachine, unit_values
 
 
@@ -76,31 +77,54 @@ class RestrictedBoltzmannMachine(AbstractBoltzmannMachine):
         return -(state @ self.visible_bias) - functional.softplus(self.hidden_bias + state @ self.weight).sum(-1)
 
     def hidden_probabilities(self, visible: Tensor) -> Tensor:
-        """Return p(h_j = 1 | v) = sigmoid(c_j + (v W)_j), shape (..., num_hidden)."""
+        """Return p(h_j = 1 | v) = sigmoid(c_j + (v W)_j), shape (..., num_hidden).
+
+        Raises:
+            InvalidStateError: a last axis that is not `num_visible` long, or values outside [0, 1].
+        """
         state = unit_values(visible, self.num_visible, like=self.weight)
         return torch.sigmoid(self.hidden_bias + state @ self.weight)
 
     def visible_probabilities(self, hidden: Tensor) -> Tensor:
-        """Return p(v_i = 1 | h) = sigmoid(a_i + (W h)_i), shape (..., num_visible)."""
+        """Return p(v_i = 1 | h) = sigmoid(a_i + (W h)_i), shape (..., num_visible).
+
+        Raises:
+            InvalidStateError: a last axis that is not `num_hidden` long, or values outside [0, 1].
+        """
         state = unit_values(hidden, self.num_hidden, like=self.weight)
         return torch.sigmoid(self.visible_bias + state @ self.weight.T)
 
     @torch.no_grad()
-    def gibbs_step(self, visible: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def gibbs_step(self, visible: Tensor, seed: Seed = None) -> Tensor:
         """Return visible bits after one step of block Gibbs: all hidden units given v, then all visible units given h.
+
+        h ~ prod_j p(h_j | v), then v' ~ prod_i p(v_i | h)
+
+        Two matrix products on the parameters' device: the better choice for a few steps from given rows, and for large
+        machines on an accelerator. `samplers.Gibbs` scans a restricted machine's visible units, then its hidden ones, which
+        is block Gibbs too: on the CPU, and the better choice where many sweeps, phases of training or draws of all units
+        are wanted.
 
         Args:
             visible: 0/1, shape (..., num_visible).
-            generator: the source of randomness; None uses torch's global one.
+            seed: integer, generator, or None for fresh entropy. An integer draws the same noise at every call, so pass one
+                generator to all steps of a chain.
 
         Returns:
-            0/1 in the parameters' dtype, the shape of `visible`.
+            0/1 in the parameters' dtype and on their device, the shape of `visible`.
 
         Law:
-            Asymptotic: leaves the model's distribution unchanged and converges to it.
+            Asymptotic: leaves the model's distribution unchanged and converges to it. Rows are independent.
+
+        Raises:
+            InvalidStateError: a last axis that is not `num_visible` long, or values other than 0 and 1.
+            InvalidSettingError: an impossible seed.
         """
-        hidden = torch.bernoulli(self.hidden_probabilities(visible), generator=generator)
-        return torch.bernoulli(self.visible_probabilities(hidden), generator=generator)
+        generator = torch.Generator(self.weight.device).manual_seed(resolve_seed(seed))
+        up = self.hidden_probabilities(bits_of(visible, self.num_visible))
+        return torch.bernoulli(
+            self.visible_probabilities(torch.bernoulli(up, generator=generator)), generator=generator
+        )
 
     def extra_repr(self) -> str:
         """Show the sizes."""
