@@ -40,8 +40,8 @@ class BoltzmannPrior(nn.Module):
 
     Witnesses are a second population of chains, as many as the negatives, that never enter a gradient: they only measure how
     log Z changes, reweighted, resampled and moved on at each step, which is sequential Monte Carlo. (The negatives themselves
-    would mislead: training has just raised their energies in particular.) `log_partition` carries the errors of all steps, and so says when a fresh estimate is due. The divergence is
-    never the difference of two mean energies, which is no divergence.
+    would mislead: training has just raised their energies in particular.) `log_partition` carries the errors of all steps, and
+    so says when a fresh estimate is due. The divergence is never the difference of two mean energies, which is no divergence.
 
     Every unit of the machine is a latent bit, hidden ones too. Negatives and estimate are part of `state_dict`: a loaded
     prior goes on exactly as the saved one would have.

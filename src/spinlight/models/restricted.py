@@ -121,10 +121,9 @@ class RestrictedBoltzmannMachine(AbstractBoltzmannMachine):
             InvalidSettingError: an impossible seed.
         """
         generator = torch.Generator(self.weight.device).manual_seed(resolve_seed(seed))
-        up = self.hidden_probabilities(bits_of(visible, self.num_visible))
-        return torch.bernoulli(
-            self.visible_probabilities(torch.bernoulli(up, generator=generator)), generator=generator
-        )
+        bits = bits_of(visible, self.num_visible)
+        hidden = torch.bernoulli(self.hidden_probabilities(bits), generator=generator)
+        return torch.bernoulli(self.visible_probabilities(hidden), generator=generator)
 
     def extra_repr(self) -> str:
         """Show the sizes."""
