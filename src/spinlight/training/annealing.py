@@ -13,7 +13,7 @@ from torch.nn import functional
 from spinlight._checks import thread_count
 from spinlight._errors import InvalidProblemError, SpinlightWarning
 from spinlight.ising import Ising
-from spinlight.ising.packing import kernel_couplings
+from spinlight.ising.packing import kernel_couplings, kernel_fields
 
 _FEWEST_EFFECTIVE = 10.0
 """Effective chains below which the spread of the weights says nothing about their mean."""
@@ -37,7 +37,7 @@ def anneal(problem: Ising, base: Tensor, spins: Tensor, path: Tensor, *, seed: i
 
     end, log_weights = run.annealed_weights(
         kernel_couplings(problem),
-        problem.fields.to("cpu", torch.float32).numpy(),
+        kernel_fields(problem),
         base.to("cpu", torch.float32).numpy(),
         spins.to("cpu", torch.int8).numpy(),
         path.numpy(),
