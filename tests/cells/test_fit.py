@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,9 +73,13 @@ def test_the_saved_model_gives_the_stored_latent(fitted: Fitted) -> None:
     np.testing.assert_array_equal(model.get_latent_representation(), stored.obsm["X_qbmvae"])
 
 
-def test_metrics_are_plain_json_with_the_error_of_the_elbo(fitted: Fitted) -> None:
+def test_metrics_are_plain_json_with_the_errors_of_the_elbo(fitted: Fitted) -> None:
     metrics = json.loads((fitted.files[0].parent / "metrics.json").read_text())
-    assert metrics["elbo"]["standard_error"] == fitted.model.get_log_partition().standard_error
+    log_partition_error = fitted.model.get_log_partition().standard_error
+    assert metrics["log_partition"]["standard_error"] == log_partition_error
+    assert metrics["elbo"]["log_partition_error"] == log_partition_error
+    largest = max(metrics["elbo"]["sampling_error"].values())
+    assert metrics["elbo"]["standard_error"] == pytest.approx(math.hypot(log_partition_error, largest))
     assert metrics["elbo"]["train"] < 0
     assert metrics["elbo"]["held_out"] < 0
     for scores in metrics["embeddings"].values():

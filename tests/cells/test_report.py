@@ -9,10 +9,16 @@ from typing import Any
 
 from spinlight.cells.report import html_report, score_rows
 
+ERRORS: dict[str, Any] = {
+    "standard_error": 0.05,
+    "log_partition_error": 0.03,
+    "sampling_error": {"train": 0.04, "held_out": None},
+    "draws": 16,
+}
 METRICS: dict[str, Any] = {
     "data": {"cells": 1234, "genes": 56},
     "settings": {"seed": 0, "labels_key": "<type>"},
-    "elbo": {"train": -650.123, "held_out": None, "standard_error": 0.0123},
+    "elbo": {"train": -650.123, "held_out": None, **ERRORS},
     "log_partition": {"value": 88.25, "standard_error": 0.0123, "method": "annealed"},
     "embeddings": {
         "QBM-VAE": {
@@ -73,7 +79,8 @@ def test_names_are_escaped() -> None:
 
 def test_the_elbo_comes_with_its_error() -> None:
     text = re.sub(r"<[^>]+>", "", page())
-    assert re.search(r"training cells-650\.12 &plusmn; 0\.012", text)
+    assert re.search(r"training cells-650\.12 &plusmn; 0\.05", text)
+    assert "choice of cells is not included" in " ".join(text.split())
 
 
 def test_what_was_not_measured_is_left_out() -> None:

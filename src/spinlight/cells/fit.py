@@ -23,6 +23,7 @@ from spinlight._random import resolve_seed
 from spinlight.cells.data import require_cells
 from spinlight.cells.evaluation import neighbour_graph, principal_components, separation
 from spinlight.cells.figures import cells_picture, training_picture
+from spinlight.cells.likelihood import DRAWS, estimate_elbo
 from spinlight.cells.model import QBMVAE
 from spinlight.cells.progress import TrainingProgress, stage
 from spinlight.cells.quiet import quiet_training
@@ -179,13 +180,18 @@ def _train(cells: AnnData, settings: FitSettings, results: Results, progress: Pr
 
 
 def _likelihoods(model: QBMVAE) -> dict[str, Any]:
-    """Return log Z and the ELBO of training and held-out cells, in nats per cell."""
-    known, held_out = model.get_log_partition(), model.validation_indices
+    """Return log Z and the ELBO of training and held-out cells, in nats per cell, with their errors."""
+    known = model.get_log_partition()
+    parts = {"train": model.train_indices, "held_out": model.validation_indices}
+    elbo = {name: estimate_elbo(model, indices) if len(indices) else None for name, indices in parts.items()}
     return {
-        "elbo": {
-            "train": float(model.get_elbo(indices=model.train_indices)),
-            "held_out": float(model.get_elbo(indices=held_out)) if len(held_out) else None,
-            "standard_error": known.standard_error,
+        "elbo": {name: None if part is None else part.value for name, part in elbo.items()}
+        | {
+            # Of the less certain of the two, for readers that want one number.
+            "standard_error": max(part.standard_error for part in elbo.values() if part is not None),
+            "log_partition_error": known.standard_error,
+            "sampling_error": {name: None if part is None else part.sampling_error for name, part in elbo.items()},
+            "draws": DRAWS,
         },
         "log_partition": {"value": known.value, "standard_error": known.standard_error, "method": known.method},
     }

@@ -36,8 +36,9 @@ class QBMVAE(VAEMixin, UnsupervisedTrainingMixin, BaseModelClass):  # type: igno
 
     A scvi-tools model: register the data by `setup_anndata`, then `train`, then take the latent. The likelihood is negative
     binomial with the observed library size; the batch enters the decoder only. `get_elbo`, `get_reconstruction_error`,
-    `history`, `view_anndata_setup`, `save` and `load` are scvi-tools'. The ELBO contains - log Z: every cell's value has the
-    standard error of `get_log_partition()`. Negatives and the estimate of log Z survive `save` and `load`.
+    `history`, `view_anndata_setup`, `save` and `load` are scvi-tools'. The ELBO contains - log Z: every cell's value shares the
+    error of `get_log_partition()`. `get_elbo` draws zeta once for each cell, which adds an error of its own, usually the larger:
+    call it several times and average, as `fit_cells` does. Negatives and the estimate of log Z survive `save` and `load`.
 
     Args:
         adata: registered by `setup_anndata`; raw counts.
@@ -186,7 +187,7 @@ class QBMVAE(VAEMixin, UnsupervisedTrainingMixin, BaseModelClass):  # type: igno
         return torch.cat(energies).numpy()
 
     def get_log_partition(self) -> LogPartition:
-        """Return log Z of the prior with its standard error, which is also that of every ELBO."""
+        """Return log Z of the prior with its standard error, the part of an ELBO's error that all cells share."""
         return self.module.prior.log_partition
 
     def _logits(self, adata: AnnData | None, indices: Sequence[int] | None, batch_size: int | None) -> Iterator[Tensor]:

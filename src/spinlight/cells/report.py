@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from string import Template
@@ -39,9 +40,10 @@ def html_report(title: str, metrics: Mapping[str, Any], pictures: Mapping[str, b
     return _PAGE.substitute(
         title=escape(title),
         data=escape(f"{metrics['data']['cells']:,} cells, {metrics['data']['genes']:,} genes"),
-        elbo=_headline("ELBO per cell, training cells", elbo["train"], elbo["standard_error"], "nats"),
-        held_out=_headline("ELBO per cell, held-out cells", elbo["held_out"], elbo["standard_error"], "nats"),
+        elbo=_headline("ELBO per cell, training cells", elbo["train"], _elbo_error(elbo, "train"), "nats"),
+        held_out=_headline("ELBO per cell, held-out cells", elbo["held_out"], _elbo_error(elbo, "held_out"), "nats"),
         partition=_headline("log Z of the prior", partition["value"], partition["standard_error"], partition["method"]),
+        draws=elbo["draws"],
         scores=_table(["", *(name for name in metrics["embeddings"]), ""], score_rows(metrics["embeddings"])),
         pictures="".join(_picture(caption, png) for caption, png in pictures.items()),
         settings=_table(
@@ -53,6 +55,11 @@ def html_report(title: str, metrics: Mapping[str, Any], pictures: Mapping[str, b
             ],
         ),
     )
+
+
+def _elbo_error(elbo: Mapping[str, Any], part: str) -> float:
+    """Return the error of one of the two ELBOs: that of log Z and that of its own draws."""
+    return math.hypot(elbo["log_partition_error"], elbo["sampling_error"][part] or 0.0)
 
 
 def _headline(name: str, value: float | None, error: float, unit: str) -> str:
@@ -115,8 +122,9 @@ _PAGE = Template("""<!doctype html>
 <h1>$title</h1>
 <p>$data. A variational autoencoder of counts with a Boltzmann machine as the prior of its latent bits.</p>
 <div class="cards">$elbo$held_out$partition</div>
-<p>The ELBO is a lower bound on the log-likelihood of a cell. It contains &minus; log Z, so every cell's value shares the error
-given, that of log Z.</p>
+<p>The ELBO is a lower bound on the log-likelihood of a cell, here the mean over cells and over $draws draws of each cell's latent
+variables. Its standard error joins that of log Z, which every cell shares, and that of the draws. The choice of cells is not
+included: other cells of the same kind would give another mean.</p>
 <h2>Separation of known groups</h2>
 $scores
 <p>Same neighbours, same Leiden resolution and same seed for both embeddings; none of them was chosen by looking at labels.</p>

@@ -43,7 +43,7 @@ def fit(
 ) -> None:
     """Fit a Boltzmann-prior VAE to raw counts; write model, latent (.h5ad), picture, metrics and report.
 
-    Prints the ELBO with the standard error of log Z, and, given labels, Leiden ARI/NMI and silhouette beside those of PCA.
+    Prints the ELBO with its standard error and that of log Z, and, given labels, Leiden ARI/NMI and silhouette beside those of PCA.
     """
     with outcome():
         name, cells, labels_key = _chosen(dataset, data, labels_key)
@@ -114,4 +114,8 @@ def _print_summary(name: str, metrics: Mapping[str, Any], files: Sequence[Path])
 def _elbo_line(metrics: Mapping[str, Any]) -> str:
     elbo = metrics["elbo"]
     held_out = "" if elbo["held_out"] is None else f", {elbo['held_out']:,.2f} held out"
-    return f"ELBO {elbo['train']:,.2f} nats per cell{held_out}; standard error of log Z {elbo['standard_error']:.2g}"
+    return (
+        f"ELBO {elbo['train']:,.2f} nats per cell{held_out}; standard error of log Z {elbo['log_partition_error']:.2g}\n"
+        f"standard error of the ELBO {elbo['standard_error']:.2g}, of log Z and of {elbo['draws']} draws per cell; "
+        "the choice of cells is not included"
+    )
