@@ -177,6 +177,20 @@ def test_the_prior_has_a_learning_rate_of_its_own(cells: AnnData) -> None:
     )
 
 
+def test_a_plateau_lowers_both_learning_rates(cells: AnnData) -> None:
+    # A threshold that no ELBO can beat: the rates fall once after each epoch past the first.
+    plan = {"lr": 0.004, "prior_lr": 0.02, "lr_factor": 0.5, "lr_patience": 0, "lr_threshold": 1e9}
+    falling = fitted(cells, epochs=3, check_val_every_n_epoch=1, plan_kwargs=plan | {"reduce_lr_on_plateau": True})
+    assert [group["lr"] for group in falling.trainer.optimizers[0].param_groups] == [0.001, 0.005]
+    constant = fitted(cells, epochs=3, check_val_every_n_epoch=1, plan_kwargs=plan)
+    assert [group["lr"] for group in constant.trainer.optimizers[0].param_groups] == [0.004, 0.02]
+
+
+def test_a_setting_of_the_plan_that_would_do_nothing_is_refused(cells: AnnData) -> None:
+    with pytest.raises(InvalidSettingError, match="update_only_decoder"):
+        fitted(cells, epochs=1, plan_kwargs={"update_only_decoder": True})
+
+
 @pytest.mark.parametrize("name", ["n_latent", "n_hidden", "n_layers", "chains", "relaxation_beta"])
 def test_impossible_sizes_are_refused(cells: AnnData, name: str) -> None:
     from spinlight.cells import QBMVAE

@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 from scvi.train import TrainingPlan
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from spinlight._checks import positive_integer, positive_number
-from spinlight._errors import SpinlightWarning
+from spinlight._errors import InvalidSettingError, SpinlightWarning
 from spinlight.cells.module import QBMVAEModule
 from spinlight.training import AnnealedImportance
 
@@ -26,7 +27,10 @@ class BoltzmannTrainingPlan(TrainingPlan):  # type: ignore[misc]  # scvi-tools c
         prior_lr: learning rate of the Boltzmann machine. Chains follow its parameters only as fast as they mix.
         n_epochs_kl_warmup: epochs over which the weight of KL rises to one.
         estimate_every: steps between two quick estimates of log Z, for the history; training ends with a full one.
-        settings: those of `scvi.train.TrainingPlan` (`weight_decay`, `max_kl_weight`, ...).
+        settings: those of `scvi.train.TrainingPlan` (`weight_decay`, `max_kl_weight`, `reduce_lr_on_plateau`, ...).
+
+    Raises:
+        InvalidSettingError: an impossible number, or `update_only_decoder`, which this model has no use for.
     """
 
     def __init__(
@@ -39,6 +43,8 @@ class BoltzmannTrainingPlan(TrainingPlan):  # type: ignore[misc]  # scvi-tools c
         estimate_every: int = 10,
         **settings: Any,
     ) -> None:
+        if settings.get("update_only_decoder"):
+            raise InvalidSettingError("update_only_decoder is for models of minified data, which QBMVAE is not; leave it out")
         super().__init__(module, lr=lr, n_epochs_kl_warmup=n_epochs_kl_warmup, **settings)
         self.prior_lr = positive_number("prior_lr", prior_lr)
         self.estimate_every = positive_integer("estimate_every", estimate_every)
@@ -70,14 +76,28 @@ class BoltzmannTrainingPlan(TrainingPlan):  # type: ignore[misc]  # scvi-tools c
         self.module.prior.estimate()
 
     def configure_optimizers(self) -> dict[str, Any]:
-        """Return Adam with two learning rates: the networks', with scvi-tools' settings, and the prior's."""
+        """Return Adam with two learning rates: the networks', with scvi-tools' settings, and the prior's.
+
+        `reduce_lr_on_plateau` lowers both by the same factor.
+        """
         prior = list(self.module.prior.parameters())
+        of_prior = set(map(id, prior))
         networks = [
             parameter
-            for name, parameter in self.module.named_parameters()
-            if parameter.requires_grad and not name.startswith("prior.")
+            for parameter in self.module.parameters()
+            if parameter.requires_grad and id(parameter) not in of_prior
         ]
         optimizer = self.get_optimizer_creator()(networks)
         # scvi-tools' large eps (0.01) would swallow gradients of couplings, which are below one; decay would bias energies.
         optimizer.add_param_group({"params": prior, "lr": self.prior_lr, "eps": 1e-8, "weight_decay": 0.0})
-        return {"optimizer": optimizer}
+        if not self.reduce_lr_on_plateau:
+            return {"optimizer": optimizer}
+        scheduler = ReduceLROnPlateau(
+            optimizer,
+            patience=self.lr_patience,
+            factor=self.lr_factor,
+            threshold=self.lr_threshold,
+            min_lr=self.lr_min,
+            threshold_mode="abs",
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": self.lr_scheduler_metric}}
