@@ -6,6 +6,7 @@ import io
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,6 +116,22 @@ def test_without_keys_there_are_fewer_metrics(cells: AnnData, tmp_path: Path) ->
     scores = fit(cells, tmp_path, epochs=1, latent=4).metrics["embeddings"]
     assert {name for name, value in scores["QBM-VAE"].items() if value is not None} == {"clusters"}
     assert (tmp_path / "report.html").exists()
+
+
+def test_an_error_of_log_partition_that_cannot_be_told_is_null(
+    cells: AnnData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from spinlight.cells import QBMVAE
+
+    known = QBMVAE.get_log_partition
+    monkeypatch.setattr(QBMVAE, "get_log_partition", lambda self: replace(known(self), standard_error=math.nan))
+    fitted = fit(cells, tmp_path, epochs=1, latent=4)
+    metrics = json.loads((tmp_path / "metrics.json").read_text(), parse_constant=pytest.fail)
+    assert metrics == fitted.metrics
+    assert metrics["log_partition"]["standard_error"] is None
+    assert metrics["elbo"]["standard_error"] is None
+    assert metrics["elbo"]["sampling_error"]["train"] > 0
+    assert "error unknown" in (tmp_path / "report.html").read_text()
 
 
 def test_the_callers_cells_are_left_alone(cells: AnnData, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import re
 from html.parser import HTMLParser
 from typing import Any
 
-from spinlight.cells.report import html_report, score_rows
+from spinlight.cells.report import NO_ERROR, html_report, score_rows
 
 ERRORS: dict[str, Any] = {
     "standard_error": 0.05,
@@ -59,8 +59,8 @@ class Links(HTMLParser):
         assert self.open.pop() == tag
 
 
-def page() -> str:
-    return html_report("Cells & <energies>", METRICS, {"a map": b"picture"})
+def page(**changes: Any) -> str:
+    return html_report("Cells & <energies>", METRICS | changes, {"a map": b"picture"})
 
 
 def test_nothing_is_fetched() -> None:
@@ -81,6 +81,15 @@ def test_the_elbo_comes_with_its_error() -> None:
     text = re.sub(r"<[^>]+>", "", page())
     assert re.search(r"training cells-650\.12 &plusmn; 0\.05", text)
     assert "choice of cells is not included" in " ".join(text.split())
+
+
+def test_an_unknown_error_is_said_in_words() -> None:
+    elbo = METRICS["elbo"] | {"standard_error": None, "log_partition_error": None}
+    text = page(elbo=elbo, log_partition=METRICS["log_partition"] | {"standard_error": None})
+    assert NO_ERROR in text
+    assert text.count("error unknown") == 2
+    assert not re.search(r"&plusmn;|\bnan\b|None</span>", text)
+    assert NO_ERROR not in page()
 
 
 def test_what_was_not_measured_is_left_out() -> None:

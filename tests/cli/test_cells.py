@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +47,20 @@ def test_a_fit_prints_the_elbo_with_its_error_and_the_scores(
     for words in ("ELBO", "standard error of log Z", "standard error of the ELBO", "Leiden ARI", "label silhouette", "PCA", "report.html"):
         assert words in printed.out
     assert "training" in printed.err
+
+
+def test_an_error_that_cannot_be_told_is_said_in_words(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from spinlight.cells import QBMVAE
+
+    known = QBMVAE.get_log_partition
+    monkeypatch.setattr(QBMVAE, "get_log_partition", lambda self: replace(known(self), standard_error=math.nan))
+    assert main(options(file, tmp_path)) == 0
+    words = " ".join(capsys.readouterr().out.split())
+    assert "standard error of log Z unknown" in words
+    assert "too few annealed chains" in words
+    assert "nan" not in words.replace(str(tmp_path), "")
 
 
 def test_json_is_all_that_goes_to_stdout(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -28,7 +27,7 @@ from spinlight.cells.model import QBMVAE
 from spinlight.cells.progress import TrainingProgress, stage
 from spinlight.cells.quiet import quiet_training
 from spinlight.cells.report import html_report
-from spinlight.cells.results import Results
+from spinlight.cells.results import Results, plain
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -74,7 +73,7 @@ class Fitted:
 
     Args:
         model: the trained model.
-        metrics: everything measured, as plain JSON values; the content of metrics.json.
+        metrics: everything measured, as plain JSON values, None where there is no finite one; the content of metrics.json.
         files: what was written.
     """
 
@@ -134,7 +133,7 @@ def _run(cells: AnnData, settings: FitSettings, results: Results, title: str, pr
         scanpy.tl.umap(graph, random_state=settings.seed)
     cells.obs[CLUSTERS] = graph.obs["leiden"].to_numpy()
     cells.obsm["X_umap"] = graph.obsm["X_umap"]
-    metrics = _about(cells, settings) | measured | {"embeddings": scores, "seconds": dict(seconds)}
+    metrics = plain(_about(cells, settings) | measured | {"embeddings": scores, "seconds": dict(seconds)})
     with stage("files", progress, seconds):
         _write(results, model, cells, settings, title, metrics)
     return Fitted(model=model, metrics=metrics, files=results.saved)
@@ -228,7 +227,7 @@ def _write(
     results.write_cells("cells.h5ad", cells)
     results.write("cells.png", picture)
     results.write("report.html", html_report(title, metrics, pictures).encode())
-    results.write("metrics.json", (json.dumps(metrics, indent=2) + "\n").encode())
+    results.write_json("metrics.json", metrics)
 
 
 def _column(cells: AnnData, key: str) -> NDArray[Any]:

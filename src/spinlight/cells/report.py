@@ -18,6 +18,13 @@ _SCORES = (
 )
 
 
+NO_ERROR = (
+    "The error of log Z, and with it that of the ELBO, is unknown: too few annealed chains carried weight. Do not rely on these "
+    "values; fewer latent bits make log Z easier to estimate."
+)
+"""What the page and the console say in place of an error that cannot be told."""
+
+
 def score_rows(scores: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]]:
     """Return one row for each score that some embedding has: its name, its value for each embedding, how to read it."""
     rows = []
@@ -44,6 +51,7 @@ def html_report(title: str, metrics: Mapping[str, Any], pictures: Mapping[str, b
         held_out=_headline("ELBO per cell, held-out cells", elbo["held_out"], _elbo_error(elbo, "held_out"), "nats"),
         partition=_headline("log Z of the prior", partition["value"], partition["standard_error"], partition["method"]),
         draws=elbo["draws"],
+        no_error=f"<p>{escape(NO_ERROR)}</p>" if partition["standard_error"] is None else "",
         scores=_table(["", *(name for name in metrics["embeddings"]), ""], score_rows(metrics["embeddings"])),
         pictures="".join(_picture(caption, png) for caption, png in pictures.items()),
         settings=_table(
@@ -57,17 +65,20 @@ def html_report(title: str, metrics: Mapping[str, Any], pictures: Mapping[str, b
     )
 
 
-def _elbo_error(elbo: Mapping[str, Any], part: str) -> float:
+def _elbo_error(elbo: Mapping[str, Any], part: str) -> float | None:
     """Return the error of one of the two ELBOs: that of log Z and that of its own draws."""
+    if elbo["log_partition_error"] is None:
+        return None
     return math.hypot(elbo["log_partition_error"], elbo["sampling_error"][part] or 0.0)
 
 
-def _headline(name: str, value: float | None, error: float, unit: str) -> str:
+def _headline(name: str, value: float | None, error: float | None, unit: str) -> str:
     if value is None:
         return ""
+    shown = "error unknown" if error is None else f"&plusmn; {error:.2g}"
     return (
         f'<div class="card"><div class="name">{escape(name)}</div><div class="value">{value:,.2f} '
-        f'<span class="error">&plusmn; {error:.2g}</span></div><div class="unit">{escape(unit)}</div></div>'
+        f'<span class="error">{shown}</span></div><div class="unit">{escape(unit)}</div></div>'
     )
 
 
@@ -125,6 +136,7 @@ _PAGE = Template("""<!doctype html>
 <p>The ELBO is a lower bound on the log-likelihood of a cell, here the mean over cells and over $draws draws of each cell's latent
 variables. Its standard error joins that of log Z, which every cell shares, and that of the draws. The choice of cells is not
 included: other cells of the same kind would give another mean.</p>
+$no_error
 <h2>Separation of known groups</h2>
 $scores
 <p>Same neighbours, same Leiden resolution and same seed for both embeddings; none of them was chosen by looking at labels.</p>

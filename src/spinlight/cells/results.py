@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from spinlight._errors import InvalidSettingError
 from spinlight._files import atomic_file
@@ -14,6 +17,15 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from spinlight.cells.model import QBMVAE
+
+
+def plain(value: Any) -> Any:
+    """Return a value made of dictionaries and lists with None, JSON's null, for every number that is not finite."""
+    if isinstance(value, dict):
+        return {key: plain(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [plain(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class Results:
@@ -41,6 +53,10 @@ class Results:
         with atomic_file(self.folder / name) as file:
             file.write(content)
         self.saved.append(self.folder / name)
+
+    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        """Write a JSON file; every number in it must be finite."""
+        self.write(name, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
 
     def write_cells(self, name: str, cells: AnnData) -> None:
         """Write an .h5ad file."""

@@ -52,7 +52,7 @@ def fit(
         settings = FitSettings(batch_key=batch_key, labels_key=labels_key, epochs=epochs, latent=latent, seed=seed)
         fitted = fit_cells(cells, out, settings, title=f"QBM-VAE: {name}", progress=_progress(quiet or as_json))
         if as_json:
-            print(json.dumps(fitted.metrics, indent=2))
+            print(json.dumps(fitted.metrics, indent=2, allow_nan=False))
         elif not quiet:
             _print_summary(name, fitted.metrics, fitted.files)
 
@@ -114,8 +114,13 @@ def _print_summary(name: str, metrics: Mapping[str, Any], files: Sequence[Path])
 def _elbo_line(metrics: Mapping[str, Any]) -> str:
     elbo = metrics["elbo"]
     held_out = "" if elbo["held_out"] is None else f", {elbo['held_out']:,.2f} held out"
+    values = f"ELBO {elbo['train']:,.2f} nats per cell{held_out}; standard error of log Z"
+    if elbo["log_partition_error"] is None:
+        from spinlight.cells.report import NO_ERROR
+
+        return f"{values} unknown\n{NO_ERROR}"
     return (
-        f"ELBO {elbo['train']:,.2f} nats per cell{held_out}; standard error of log Z {elbo['log_partition_error']:.2g}\n"
+        f"{values} {elbo['log_partition_error']:.2g}\n"
         f"standard error of the ELBO {elbo['standard_error']:.2g}, of log Z and of {elbo['draws']} draws per cell; "
         "the choice of cells is not included"
     )
