@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from spinlight._errors import FileFormatError, InvalidDataError, UnknownNameError
-from spinlight.cells.data import load_cells, load_dataset, recover_counts, require_cells
+from spinlight.cells.data import load_cells, load_dataset, recover_counts, require_cells, require_counts
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -116,6 +116,17 @@ def test_values_that_are_no_counts_are_refused(cells: AnnData, value: float, wor
         cells.X = pytest.importorskip("scipy.sparse").csr_matrix(cells.X)
     with pytest.raises(InvalidDataError, match=words):
         require_cells(cells)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_counts_that_lie_in_a_file_are_checked(cells: AnnData, tmp_path: Path, sparse: bool) -> None:
+    anndata = pytest.importorskip("anndata")
+    for name, counts in (("good", cells.X), ("bad", cells.X / 2)):
+        cells.X = pytest.importorskip("scipy.sparse").csr_matrix(counts) if sparse else counts
+        cells.write_h5ad(tmp_path / f"{name}.h5ad")
+    require_counts(anndata.read_h5ad(tmp_path / "good.h5ad", backed="r"))
+    with pytest.raises(InvalidDataError, match="no counts"):
+        require_counts(anndata.read_h5ad(tmp_path / "bad.h5ad", backed="r"))
 
 
 def test_empty_cells_are_counted(cells: AnnData) -> None:

@@ -13,7 +13,7 @@ import torch
 from scipy import stats
 
 from helpers.enumeration import log_partition
-from spinlight._errors import InvalidSettingError
+from spinlight._errors import InvalidDataError, InvalidSettingError, UnknownNameError
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -189,6 +189,42 @@ def test_a_plateau_lowers_both_learning_rates(cells: AnnData) -> None:
 def test_a_setting_of_the_plan_that_would_do_nothing_is_refused(cells: AnnData) -> None:
     with pytest.raises(InvalidSettingError, match="update_only_decoder"):
         fitted(cells, epochs=1, plan_kwargs={"update_only_decoder": True})
+
+
+@pytest.mark.parametrize("layer", [None, "other"])
+def test_values_that_are_no_counts_are_refused_on_registration(cells: AnnData, layer: str | None) -> None:
+    from spinlight.cells import QBMVAE
+
+    counts = cells.X.copy()
+    cells.layers["other"] = counts if layer is None else np.log1p(counts)
+    cells.X = np.log1p(counts) if layer is None else counts
+    with pytest.raises(InvalidDataError, match="X holds" if layer is None else "layer 'other' holds"):
+        QBMVAE.setup_anndata(cells, layer=layer)
+    QBMVAE.setup_anndata(cells, layer="other" if layer is None else None)
+
+
+def test_an_unknown_layer_lists_the_layers_there_are(cells: AnnData) -> None:
+    from spinlight.cells import QBMVAE
+
+    cells.layers["raw"] = cells.X
+    with pytest.raises(UnknownNameError, match="no layer 'counts'; layers: raw"):
+        QBMVAE.setup_anndata(cells, layer="counts")
+
+
+def test_a_model_loads_with_other_cells_if_they_hold_counts(
+    make_cells: Callable[..., AnnData], model: QBMVAE, tmp_path: Path
+) -> None:
+    from spinlight.cells import QBMVAE
+
+    model.save(str(tmp_path / "model"))
+    others = make_cells(30, seed=1)
+    loaded = QBMVAE.load(str(tmp_path / "model"), adata=others[:12].copy(), accelerator="cpu")
+    np.testing.assert_allclose(
+        loaded.get_latent_representation(), model.get_latent_representation(others)[:12], rtol=1e-5
+    )
+    others.X = np.log1p(others.X)
+    with pytest.raises(InvalidDataError, match="no counts"):
+        QBMVAE.load(str(tmp_path / "model"), adata=others, accelerator="cpu")
 
 
 @pytest.mark.parametrize("name", ["n_latent", "n_hidden", "n_layers", "chains", "relaxation_beta"])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy import sparse
 
 from spinlight._checks import require_extra
 from spinlight._errors import FileFormatError, InvalidDataError, UnknownNameError
@@ -84,7 +85,7 @@ def require_cells(cells: AnnData, *, batch_key: str | None = None, labels_key: s
     for option, key in (("batch_key", batch_key), ("labels_key", labels_key)):
         if key is not None:
             _require_column(cells, option, key)
-    _require_counts(cells)
+    require_counts(cells)
 
 
 def _require_column(cells: AnnData, option: str, key: str) -> None:
@@ -97,16 +98,29 @@ def _require_column(cells: AnnData, option: str, key: str) -> None:
         raise InvalidDataError(f"{option} {key!r} has no value for {missing} of {cells.n_obs} cells; fill or drop them")
 
 
-def _require_counts(cells: AnnData) -> None:
-    stored: Any = cells.X
+def require_counts(cells: AnnData, layer: str | None = None) -> None:
+    """Refuse a matrix that holds no raw counts, naming what is wrong.
+
+    Args:
+        cells: cells by genes.
+        layer: where the counts should be; `X` by default.
+
+    Raises:
+        InvalidDataError: no matrix, counts that are negative, fractional, NaN or infinite, or a cell without any count.
+        UnknownNameError: there is no such layer.
+    """
+    place = "X" if layer is None else f"layer {layer!r}"
+    if layer is not None and layer not in cells.layers:
+        raise UnknownNameError(f"there is no {place}; layers: {', '.join(cells.layers) or 'none'}")
+    stored = _in_memory(cells.X if layer is None else cells.layers[layer])
     if stored is None:
-        raise InvalidDataError("X is empty; raw counts are needed there")
-    values = np.asarray(stored.data if hasattr(stored, "tocsr") else stored)
+        raise InvalidDataError(f"{place} is empty; raw counts are needed there")
+    values = np.asarray(stored.data if sparse.issparse(stored) else stored)
     if not np.isfinite(values).all():
-        raise InvalidDataError("X holds NaN or infinity; raw counts are needed")
+        raise InvalidDataError(f"{place} holds NaN or infinity; raw counts are needed")
     if (values < 0).any() or (values != np.round(values)).any():
         raise InvalidDataError(
-            "X holds values that are no counts (fractions or negative numbers): normalised data? Put the raw counts in X"
+            f"{place} holds values that are no counts (fractions or negative numbers): normalised data? Put the raw counts there"
         )
     empty = int((np.asarray(stored.sum(axis=1)).ravel() == 0).sum())
     if empty:
@@ -115,11 +129,17 @@ def _require_counts(cells: AnnData) -> None:
         )
 
 
+def _in_memory(stored: Any) -> Any:
+    """Return a matrix of an AnnData as a SciPy or NumPy array, also where it lies in a file."""
+    if stored is None or sparse.issparse(stored):
+        return stored
+    return stored.to_memory() if hasattr(stored, "to_memory") else np.asarray(stored)
+
+
 def _pbmc68k_reduced() -> AnnData:
     """Return scanpy's 700 PBMCs with the counts behind their log-normalised `.raw`."""
     scanpy = require_extra("scanpy", "cells")
     anndata = require_extra("anndata", "cells")
-    sparse = require_extra("scipy.sparse", "cells")
     stored = scanpy.datasets.pbmc68k_reduced()
     counts = recover_counts(stored.raw.X.toarray())
     return anndata.AnnData(

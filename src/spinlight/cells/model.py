@@ -18,6 +18,7 @@ from torch import Tensor
 
 from spinlight._checks import positive_integer
 from spinlight._errors import InvalidSettingError
+from spinlight.cells.data import require_counts
 from spinlight.cells.module import QBMVAEModule
 from spinlight.cells.plan import BoltzmannTrainingPlan
 from spinlight.ising import LogPartition
@@ -46,7 +47,7 @@ class QBMVAE(VAEMixin, UnsupervisedTrainingMixin, BaseModelClass):  # type: igno
         n_hidden: width of the hidden layers.
         n_layers: hidden layers of encoder and decoder.
         dropout_rate: of the encoder.
-        relaxation_beta: sharpness of the smoothed bits, eq. (2).
+        relaxation_beta: sharpness of the smoothed bits; see `SpikeAndExponential`.
         sampler: of the prior's negatives; Gibbs chains by default.
         chains: negatives per training step.
 
@@ -106,8 +107,13 @@ class QBMVAE(VAEMixin, UnsupervisedTrainingMixin, BaseModelClass):  # type: igno
             batch_key: column of experimental batches; the decoder is conditioned on it.
             labels_key: column of labels; never trained on.
             kwargs: scvi-tools' own, used by `load`.
+
+        Raises:
+            InvalidDataError: values that are no raw counts, or a cell without any.
+            UnknownNameError: there is no such layer.
         """
         arguments = cls._get_setup_method_args(**locals())
+        require_counts(adata, layer)
         fields = [
             LayerField(REGISTRY_KEYS.X_KEY, layer, is_count_data=True),
             CategoricalObsField(REGISTRY_KEYS.BATCH_KEY, batch_key),

@@ -17,8 +17,8 @@ from spinlight.latent import BoltzmannPrior, SpikeAndExponential
 class QBMVAEModule(BaseModuleClass):  # type: ignore[misc]  # scvi-tools carries no types
     """p(x, z) = p(z) p(x | zeta, batch) with a Boltzmann prior over bits z and negative binomial counts x.
 
-    q(z | x) is a product of Bernoullis, whose logits a network computes from log(1 + x); zeta is z smoothed by eq. (2). The
-    mean count is the cell's observed library size times a softmax over the genes; each gene has one inverse dispersion.
+    q(z | x) is a product of Bernoullis, whose logits a network computes from log(1 + x); zeta is z smoothed by the
+    relaxation. The mean count is the cell's observed library size times a softmax over the genes; each gene has one inverse dispersion.
 
     Args:
         genes: number of genes.
