@@ -35,6 +35,7 @@ PUBLIC = {
     "spinlight.cells": [
         "FitSettings",
         "Fitted",
+        "InterruptedFitError",
         "QBMVAE",
         "fit_cells",
         "load_cells",

@@ -142,6 +142,15 @@ def test_the_callers_cells_are_left_alone(cells: AnnData, tmp_path: Path) -> Non
     np.testing.assert_array_equal(cells.X, before.X)
 
 
+@pytest.mark.parametrize(("count", "epochs"), [(100, 150), (4000, 64), (10**6, 20)])
+def test_epochs_make_two_thousand_steps_within_bounds(count: int, epochs: int) -> None:
+    from spinlight.cells import FitSettings
+    from spinlight.cells.fit import epochs_of
+
+    assert epochs_of(FitSettings(), count) == epochs
+    assert epochs_of(FitSettings(epochs=3), count) == 3
+
+
 @pytest.mark.parametrize(
     ("settings", "error"),
     [
@@ -170,8 +179,7 @@ def test_data_that_are_no_counts_are_found_before_anything_is_written(cells: Ann
 def test_an_interrupt_in_training_leaves_a_model_that_loads(
     cells: AnnData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from spinlight.cells import QBMVAE
-    from spinlight.cells.fit import InterruptedFitError
+    from spinlight.cells import QBMVAE, InterruptedFitError
     from spinlight.cells.progress import TrainingProgress
 
     def interrupt(self: Any, trainer: Any, pl_module: Any) -> None:
@@ -188,13 +196,14 @@ def test_an_interrupt_in_training_leaves_a_model_that_loads(
 def test_an_interrupt_after_training_keeps_the_model(
     cells: AnnData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from spinlight.cells import InterruptedFitError
     from spinlight.cells import fit as module
-    from spinlight.cells.fit import InterruptedFitError
 
     def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(module, "neighbour_graph", interrupt)
+    (tmp_path / "report.html").write_text("of an older fit")
     with pytest.raises(InterruptedFitError) as caught:
         fit(cells, tmp_path, epochs=1, latent=4)
     assert caught.value.saved == [tmp_path / "model"]

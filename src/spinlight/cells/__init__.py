@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from spinlight.cells.data import load_cells, load_dataset
-    from spinlight.cells.fit import FitSettings, Fitted, fit_cells
+    from spinlight.cells.fit import FitSettings, Fitted, InterruptedFitError, fit_cells
     from spinlight.cells.model import QBMVAE
 
 _HOMES = {
     "QBMVAE": "spinlight.cells.model",
     "FitSettings": "spinlight.cells.fit",
     "Fitted": "spinlight.cells.fit",
+    "InterruptedFitError": "spinlight.cells.fit",
     "fit_cells": "spinlight.cells.fit",
     "load_cells": "spinlight.cells.data",
     "load_dataset": "spinlight.cells.data",
 }
 
-__all__ = ["QBMVAE", "FitSettings", "Fitted", "fit_cells", "load_cells", "load_dataset"]
+__all__ = ["QBMVAE", "FitSettings", "Fitted", "InterruptedFitError", "fit_cells", "load_cells", "load_dataset"]
 
 
 def __getattr__(name: str) -> Any:

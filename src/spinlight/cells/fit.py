@@ -41,7 +41,13 @@ _LARGEST_SEED = 2**32 - 1
 
 
 class InterruptedFitError(KeyboardInterrupt):
-    """Ctrl-C during a fit; `saved` lists the files that are complete."""
+    """Ctrl-C during a fit.
+
+    A `KeyboardInterrupt`, and so no `SpinlightError`: whoever catches mistakes does not catch this.
+
+    Args:
+        saved: the files and folders that this fit has written, each complete.
+    """
 
     def __init__(self, saved: list[Path]) -> None:
         super().__init__("the fit was interrupted")
@@ -92,11 +98,12 @@ def fit_cells(
 ) -> Fitted:
     """Fit a QBM-VAE and write model, cells.h5ad, cells.png, metrics.json and report.html into a folder.
 
-    On Ctrl-C the model, as far as it was trained, is saved, and `InterruptedFitError` (a `KeyboardInterrupt`) lists what is
-    in the folder.
+    On Ctrl-C the model, as far as it was trained, is saved, and `InterruptedFitError` (a `KeyboardInterrupt`) lists what
+    this fit has written; what else the folder holds is older.
 
     A tenth of the cells is held out of training, for an honest ELBO; the latent is that of all cells. The global seeds of
-    Python, NumPy and torch are set, as scvi-tools does.
+    Python, NumPy and torch are set, as scvi-tools does. It trains on the CPU, where the prior's sampler runs and where a seed
+    gives the same result again; for an accelerator call `QBMVAE.train`.
 
     Args:
         cells: raw counts in `X`; not modified.
@@ -139,9 +146,11 @@ def _run(cells: AnnData, settings: FitSettings, results: Results, title: str, pr
     return Fitted(model=model, metrics=metrics, files=results.saved)
 
 
-def default_epochs(count: int) -> int:
-    """Return the epochs that make 2,000 steps over `count` cells, within 20 and 150."""
-    return int(np.clip(round(_STEPS * _BATCH / count), 20, 150))
+def epochs_of(settings: FitSettings, count: int) -> int:
+    """Return the epochs of the settings, or those that make 2,000 steps over `count` cells, within 20 and 150."""
+    if settings.epochs is None:
+        return int(np.clip(round(_STEPS * _BATCH / count), 20, 150))
+    return positive_integer("epochs", settings.epochs)
 
 
 def _checked(cells: AnnData, settings: FitSettings) -> FitSettings:
@@ -150,13 +159,12 @@ def _checked(cells: AnnData, settings: FitSettings) -> FitSettings:
     positive_integer("latent", settings.latent)
     if resolve_seed(settings.seed) > _LARGEST_SEED:
         raise InvalidSettingError(f"seed must be below 2**32 here, got {settings.seed}")
-    epochs = default_epochs(cells.n_obs) if settings.epochs is None else positive_integer("epochs", settings.epochs)
-    return replace(settings, epochs=epochs)
+    return replace(settings, epochs=epochs_of(settings, cells.n_obs))
 
 
 def _train(cells: AnnData, settings: FitSettings, results: Results, progress: Progress | None) -> QBMVAE:
     """Return a trained model, saved; an interrupted one is saved too."""
-    epochs = settings.epochs or default_epochs(cells.n_obs)
+    epochs = epochs_of(settings, cells.n_obs)
     with quiet_training():
         scvi.settings.seed = settings.seed
         QBMVAE.setup_anndata(cells, batch_key=settings.batch_key, labels_key=settings.labels_key)
