@@ -83,6 +83,13 @@ def test_the_elbo_comes_with_its_error() -> None:
     assert "choice of cells is not included" in " ".join(text.split())
 
 
+def test_the_representations_behind_the_graphs_are_stated() -> None:
+    words = " ".join(page().split())
+    assert "its 15 nearest: for QBM-VAE in the bits' posterior probabilities" in words
+    assert "in the first 30 principal components" in words
+    assert "Leiden runs at resolution 1 and" in words
+
+
 def test_an_unknown_error_is_said_in_words() -> None:
     elbo = METRICS["elbo"] | {"standard_error": None, "log_partition_error": None}
     text = page(elbo=elbo, log_partition=METRICS["log_partition"] | {"standard_error": None})

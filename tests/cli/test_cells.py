@@ -44,7 +44,15 @@ def test_a_fit_prints_the_elbo_with_its_error_and_the_scores(
     assert main(options(file, tmp_path, "--labels-key", "kind")) == 0
     printed = capsys.readouterr()
     assert "choice of cells is not included" in " ".join(printed.out.split())
-    for words in ("ELBO", "standard error of log Z", "standard error of the ELBO", "Leiden ARI", "label silhouette", "PCA", "report.html"):
+    for words in (
+        "ELBO",
+        "standard error of log Z",
+        "standard error of the ELBO",
+        "Leiden ARI",
+        "label silhouette",
+        "PCA",
+        "report.html",
+    ):
         assert words in printed.out
     assert "training" in printed.err
 

@@ -115,7 +115,7 @@ def require_counts(cells: AnnData, layer: str | None = None) -> None:
     stored = _in_memory(cells.X if layer is None else cells.layers[layer])
     if stored is None:
         raise InvalidDataError(f"{place} is empty; raw counts are needed there")
-    values = np.asarray(stored.data if sparse.issparse(stored) else stored)
+    values = np.asarray(stored.data if hasattr(stored, "tocsr") else stored)
     if not np.isfinite(values).all():
         raise InvalidDataError(f"{place} holds NaN or infinity; raw counts are needed")
     if (values < 0).any() or (values != np.round(values)).any():

@@ -9,6 +9,8 @@ from html import escape
 from string import Template
 from typing import Any
 
+from spinlight.cells.evaluation import COMPONENTS, NEIGHBOURS, RESOLUTION
+
 _SCORES = (
     ("leiden_ari", "Leiden ARI", "higher is better; 0 by chance"),
     ("leiden_nmi", "Leiden NMI", "higher is better"),
@@ -51,6 +53,9 @@ def html_report(title: str, metrics: Mapping[str, Any], pictures: Mapping[str, b
         held_out=_headline("ELBO per cell, held-out cells", elbo["held_out"], _elbo_error(elbo, "held_out"), "nats"),
         partition=_headline("log Z of the prior", partition["value"], partition["standard_error"], partition["method"]),
         draws=elbo["draws"],
+        neighbours=NEIGHBOURS,
+        components=COMPONENTS,
+        resolution=f"{RESOLUTION:g}",
         no_error=f"<p>{escape(NO_ERROR)}</p>" if partition["standard_error"] is None else "",
         scores=_table(["", *(name for name in metrics["embeddings"]), ""], score_rows(metrics["embeddings"])),
         pictures="".join(_picture(caption, png) for caption, png in pictures.items()),
@@ -139,7 +144,9 @@ included: other cells of the same kind would give another mean.</p>
 $no_error
 <h2>Separation of known groups</h2>
 $scores
-<p>Same neighbours, same Leiden resolution and same seed for both embeddings; none of them was chosen by looking at labels.</p>
+<p>The neighbour graphs join each cell to its $neighbours nearest: for QBM-VAE in the bits' posterior probabilities q(z | x), for PCA
+in the first $components principal components of log-normalised counts. Leiden runs at resolution $resolution and with the same seed
+for both; none of these settings was chosen by looking at labels.</p>
 <h2>Cells</h2>
 $pictures
 <details><summary>Data, settings and versions</summary>$settings</details>
