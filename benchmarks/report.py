@@ -67,8 +67,8 @@ def fit_lines(metrics: Mapping[str, Any]) -> list[str]:
     ]
     return [
         f"{data['cells']} cells, {data['genes']} genes, {settings['latent']} latent bits, {settings['epochs']} epochs, seed "
-        f"{settings['seed']}, {seconds:.0f} s: ELBO {elbo['train']:.1f} nats per cell{held_out}, standard error of "
-        f"log Z {elbo['standard_error']:.2g}. Leiden at resolution 1 for both. "
+        f"{settings['seed']}, {seconds:.0f} s: ELBO {elbo['train']:.1f} nats per cell{held_out}, standard error "
+        f"{_error(elbo)}, of log Z {_error(metrics['log_partition'])}. Leiden at resolution 1 for both. "
         + ", ".join(f"{name} {number}" for name, number in versions.items())
         + ".",
         "",
@@ -117,6 +117,12 @@ def summary(subjects: Mapping[str, Rows]) -> str:
         "Ratios above 1 are in spinlight's favour; **bold** ones fall short of what is asked. All rows: docs/results.md."
     )
     return "\n".join(parts)
+
+
+def _error(estimate: Mapping[str, Any]) -> str:
+    """Return a standard error as a page shows it; one that could not be told is null in the file."""
+    error = estimate["standard_error"]
+    return "unknown" if error is None else f"{error:.2g}"
 
 
 def pivot(ratios: Rows) -> list[str]:

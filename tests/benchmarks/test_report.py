@@ -68,6 +68,7 @@ def test_a_run_is_copied_and_shown_on_both_pages(tmp_path) -> None:
         "settings": {"latent": 4, "epochs": 3, "seed": 0},
         "versions": {"torch": "1"},
         "elbo": {"train": -12.34, "held_out": -13.5, "standard_error": 0.02},
+        "log_partition": {"standard_error": None},
         "embeddings": {"ours": score, "PCA": {**score, "leiden_ari": 0.75}},
         "seconds": {"training": 1.0, "files": 0.5},
     }
@@ -78,5 +79,6 @@ def test_a_run_is_copied_and_shown_on_both_pages(tmp_path) -> None:
         assert f"({picture})" in text
         assert "| Leiden ARI | 0.25 | 0.75 |" in text
         assert "ELBO -12.3 nats per cell, -13.5 on held-out cells" in text
+        assert "standard error 0.02, of log Z unknown" in text
         assert "silhouette |" not in text
     assert (tmp_path / "docs/run/cells.png").read_bytes() == b"picture"
