@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import math
 import operator
+import sys
 from numbers import Real
 from types import ModuleType
 
@@ -37,9 +38,20 @@ def integer(name: str, value: object, *, least: int) -> int:
 
 def finite_number(name: str, value: object) -> float:
     """Return `value` as a float if it is a finite number."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, Real) or not -_LARGEST <= float_or_nan(value) <= _LARGEST:
         raise InvalidSettingError(f"{name} must be a finite number, got {value!r}")
     return float(value)
+
+
+_LARGEST = sys.float_info.max
+
+
+def float_or_nan(value: Real) -> float:
+    """Return a number as a float, NaN where it is too large for one."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.nan
 
 
 def nonnegative_number(name: str, value: object) -> float:

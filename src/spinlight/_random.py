@@ -5,7 +5,9 @@ from __future__ import annotations
 import operator
 import secrets
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from spinlight._errors import InvalidSettingError
 
@@ -41,3 +43,8 @@ def derive_seed(seed: int, stream: int) -> int:
     word = ((word ^ (word >> 30)) * 0xBF58476D1CE4E5B9) & mask
     word = ((word ^ (word >> 27)) * 0x94D049BB133111EB) & mask
     return (word ^ (word >> 31)) >> 1
+
+
+def uniform(seed: int, *shape: int) -> Tensor:
+    """Return uniform numbers in [0, 1), float64: PCG64 of the whole seed (torch's CPU generator reads 32 bits of it)."""
+    return torch.from_numpy(np.asarray(np.random.Generator(np.random.PCG64(seed)).random(shape)))

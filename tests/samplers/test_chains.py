@@ -13,9 +13,15 @@ import torch
 
 from helpers.enumeration import boltzmann, random_ising
 from helpers.statistics import law_p_value, threshold
-from spinlight._errors import FileFormatError, InvalidProblemError, InvalidSettingError, InvalidStateError
+from spinlight._errors import (
+    FileFormatError,
+    InvalidProblemError,
+    InvalidSettingError,
+    InvalidStateError,
+    SpinlightWarning,
+)
 from spinlight.ising import Ising
-from spinlight.samplers import ChainState, Gibbs, MarkovChain, Metropolis
+from spinlight.samplers import ChainState, Exact, Gibbs, MarkovChain, Metropolis
 
 EVERY_CHAIN = pytest.mark.parametrize("chain", [Gibbs(), Metropolis()], ids=lambda chain: type(chain).__name__)
 
@@ -111,7 +117,8 @@ def test_metropolis_forgets_where_a_free_spin_began() -> None:
 def test_scans_leave_the_law_unchanged_sweep_by_sweep() -> None:
     problem = random_ising(6, seed=4)
     probabilities = boltzmann(problem)
-    numbers = torch.multinomial(torch.from_numpy(probabilities), 50_000, replacement=True)
+    generator = torch.Generator().manual_seed(8)
+    numbers = torch.multinomial(torch.from_numpy(probabilities), 50_000, replacement=True, generator=generator)
     start = 2 * (numbers[:, None] >> torch.arange(6) & 1) - 1
     for chain in (Gibbs(), Metropolis()):
         for form in (problem, problem.to_sparse()):
@@ -240,3 +247,24 @@ def test_numbers_of_numpy_are_numbers(chain: MarkovChain) -> None:
     numpy = type(chain)(sweeps=np.int64(30), beta=np.float32(0.5)).draw(problem, np.int32(5), seed=np.uint8(11))
     assert torch.equal(numpy.spins, plain.spins)
     assert numpy.info.settings == plain.info.settings
+
+
+@EVERY_CHAIN
+def test_penalties_that_drown_small_weights_are_warned_of(chain: MarkovChain) -> None:
+    problem = Ising([0.0, 0.3], [[0.0, 1e7], [1e7, 0.0]])
+    with pytest.warns(SpinlightWarning, match="penalties"):
+        chain.draw(problem, 2)
+
+
+@EVERY_CHAIN
+def test_a_beta_beyond_float32_is_refused(chain: MarkovChain) -> None:
+    with pytest.raises(InvalidSettingError, match="beta"):
+        type(chain)(beta=1e300).draw(Ising([0.0], [[0.0]]), 2)
+
+
+def test_the_whole_seed_decides() -> None:
+    flat = Ising(torch.zeros(20), torch.zeros(20, 20))
+    draws = [Exact().draw(flat, 4, seed=seed).spins for seed in (2304, 150179, 5, 5 + 2**32)]
+    starts = [Gibbs(sweeps=0).draw(flat, 4, seed=seed).spins for seed in (5, 5 + 2**32)]
+    for group in (draws, starts):
+        assert len({tuple(spins.flatten().tolist()) for spins in group}) == len(group)

@@ -177,3 +177,30 @@ def test_machines_too_large_on_both_sides_are_refused_with_an_alternative(estima
 def test_impossible_settings_are_refused(estimator, settings) -> None:
     with pytest.raises(InvalidSettingError):
         estimator(**settings)
+
+
+def test_each_estimator_is_a_bound_on_its_own_side_only() -> None:
+    problem = random_ising(6, seed=3)
+    below = AnnealedImportance(chains=64, steps=50).estimate(problem, seed=1)
+    above = ReverseAnnealed(chains=64, steps=50).estimate(problem, seed=1)
+    assert (below.lower, below.upper) == (below.value, math.inf)
+    assert (above.lower, above.upper) == (-math.inf, above.value)
+
+
+@pytest.mark.parametrize("estimator", [AnnealedImportance(chains=64, steps=20), ReverseAnnealed(chains=64, steps=20)])
+def test_the_standard_error_is_the_spread_over_seeds(estimator: AnnealedImportance | ReverseAnnealed) -> None:
+    problem = random_ising(8, seed=4, scale=0.5)
+    runs = [estimator.estimate(problem, seed=seed) for seed in range(200)]
+    spread = np.std([run.value for run in runs], ddof=1)
+    claimed = np.sqrt(np.mean([run.standard_error**2 for run in runs]))
+    assert 0.75 < spread / claimed < 1.33  # 200 runs tell a spread to 5 %: a factor of two either way is noticed
+
+
+def test_rounding_is_part_of_the_standard_error() -> None:
+    generator = torch.Generator().manual_seed(5)
+    fields = 1e4 * torch.randn(100, generator=generator, dtype=torch.float64)
+    problem = Ising(fields, torch.zeros(100, 100))
+    exact = float(torch.logaddexp(fields, -fields).sum())
+    estimate = AnnealedImportance(chains=16, steps=10).estimate(problem, seed=1)
+    assert estimate.standard_error > 0
+    assert abs(estimate.value - exact) <= 3 * estimate.standard_error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
@@ -19,6 +18,7 @@ from torch import Tensor
 from spinlight._checks import positive_integer
 from spinlight._errors import InvalidSettingError
 from spinlight.cells.data import require_counts
+from spinlight.cells.interrupts import StopOnInterrupt
 from spinlight.cells.module import QBMVAEModule
 from spinlight.cells.plan import BoltzmannTrainingPlan
 from spinlight.ising import LogPartition
@@ -138,15 +138,14 @@ class QBMVAE(VAEMixin, UnsupervisedTrainingMixin, BaseModelClass):  # type: igno
         """
         if max_epochs is not None:
             positive_integer("max_epochs", max_epochs)
-        on_interrupt = signal.getsignal(signal.SIGINT)
-        try:
-            super().train(max_epochs=max_epochs, **settings)
-        except SystemExit as error:
-            # Lightning answers Ctrl-C by ignoring the signal from then on and leaving Python.
-            signal.signal(signal.SIGINT, on_interrupt)
-            self.module.eval()
-            self.is_trained_ = True
-            raise KeyboardInterrupt("training was interrupted") from error
+        with StopOnInterrupt() as stop:
+            try:
+                callbacks = [*(settings.pop("callbacks", None) or ()), stop]
+                super().train(max_epochs=max_epochs, callbacks=callbacks, **settings)
+            except SystemExit as error:  # what Lightning makes of an interrupt
+                self.module.eval()
+                self.is_trained_ = True
+                raise KeyboardInterrupt("training was interrupted") from error
 
     @torch.inference_mode()
     def get_latent_representation(

@@ -151,7 +151,11 @@ class Ising:
             InvalidSettingError: a factor that is not a finite number.
         """
         factor = finite_number("factor", factor)
-        return self._rebuilt(self.fields * factor, self.couplings * factor, self.offset * factor)
+        scaled = self._rebuilt(self.fields * factor, self.couplings * factor, self.offset * factor)
+        weights = scaled.couplings.values() if scaled.is_sparse else scaled.couplings
+        if not all(bool(part.isfinite().all()) for part in (scaled.fields, weights, scaled.offset)):
+            raise InvalidSettingError(f"a factor of {factor:.3g} makes weights of this problem infinite")
+        return scaled
 
     def to(self, device: torch.device | str) -> Ising:
         """Return the problem on another device."""
@@ -215,7 +219,7 @@ def _symmetric_dense(matrix: Tensor) -> Tensor:
     if bool(matrix.diagonal().any()):
         raise InvalidProblemError(_SELF_COUPLING)
     _require_symmetric(float((matrix - matrix.T).abs().max()), float(matrix.abs().max()))
-    return 0.5 * (matrix + matrix.T)
+    return 0.5 * matrix + 0.5 * matrix.T
 
 
 def _symmetric_sparse(matrix: Tensor) -> Tensor:
@@ -225,7 +229,7 @@ def _symmetric_sparse(matrix: Tensor) -> Tensor:
     difference = (matrix - matrix.T.coalesce()).coalesce().values()
     largest = float(values.abs().max()) if values.numel() else 0.0
     _require_symmetric(float(difference.abs().max()) if difference.numel() else 0.0, largest)
-    mean = (0.5 * (matrix + matrix.T)).coalesce()
+    mean = (0.5 * matrix + 0.5 * matrix.T).coalesce()
     kept = mean.values() != 0
     return torch.sparse_coo_tensor(
         mean.indices()[:, kept], mean.values()[kept], matrix.shape, is_coalesced=True, check_invariants=True

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spinlight._random import derive_seed
+from spinlight._random import derive_seed, uniform
 from spinlight.ising import Ising, SupportsDraw
 from spinlight.samplers import ChainState, MarkovChain
 
@@ -61,9 +61,8 @@ class Negatives:
         """
         change = self.energies - problem.energy(self.spins)
         edges = torch.cumsum(torch.softmax(self.weights.log() + change, 0), 0)
-        generator = torch.Generator().manual_seed(derive_seed(self.seed, self.steps))
         count = len(edges)
-        points = (torch.arange(count) + torch.rand((), generator=generator, dtype=torch.float64)) / count
+        points = (torch.arange(count) + uniform(derive_seed(self.seed, self.steps))) / count
         spins = self.spins[torch.searchsorted(edges, points).clamp_max(count - 1)]
         return replace(self, spins=spins, weights=_alike(count), energies=problem.energy(spins))
 

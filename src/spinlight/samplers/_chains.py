@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Protocol
 
 import numpy as np
@@ -10,10 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spinlight._checks import nonnegative_integer, thread_count
-from spinlight._errors import InvalidStateError
+from spinlight._errors import InvalidSettingError, InvalidStateError, SpinlightWarning
 from spinlight._progress import progress_bar
 from spinlight.ising import Ising
-from spinlight.ising.packing import kernel_couplings, kernel_fields
+from spinlight.ising.packing import kernel_couplings, kernel_fields, largest_local_field
 from spinlight.samplers.base import ChainState
 
 
@@ -36,8 +37,29 @@ class Walker(Protocol):
         ...
 
 
+_LARGEST_BETA = 1e30
+
+_RELATIVE_ROUNDING = 2.0**-24
+_VISIBLE_ROUNDING = 1e-3
+"""Rounding of beta times a local field above which the law is visibly another one."""
+
+
+def warn_of_rounding(problem: Ising, beta: float) -> None:
+    """Warn where weights are so different in size that float32 local fields lose the small ones."""
+    rounding = beta * float(largest_local_field(problem)) * _RELATIVE_ROUNDING
+    if rounding > _VISIBLE_ROUNDING:
+        warnings.warn(
+            f"beta times the largest local field is {rounding / _RELATIVE_ROUNDING:.3g}: float32 rounds it by {rounding:.2g}, so "
+            "fields and couplings of that size or smaller are not sampled faithfully; use smaller penalties",
+            SpinlightWarning,
+            stacklevel=4,
+        )
+
+
 def walk(chain: Walker, problem: Ising, state: ChainState, sweeps: int, *, heat_bath: bool) -> ChainState:
     """Return the chains after `sweeps` more sweeps by one rule."""
+    kernel_fields(problem)  # refuses what float32 cannot hold, before the warning of what it holds badly
+    warn_of_rounding(problem, chain.beta)
     spins = sweep(
         problem,
         state.spins,
@@ -68,6 +90,10 @@ def sweep(
     from spinlight.kernels import run
 
     _require_fit(problem, spins)
+    if len(betas) and betas.max() > _LARGEST_BETA:
+        raise InvalidSettingError(
+            f"beta must be at most {_LARGEST_BETA:g} for the samplers' float32 arithmetic; scale the problem"
+        )
     with progress_bar(title, progress) as report:
         swept = run.sweep_chains(
             kernel_couplings(problem),

@@ -18,7 +18,7 @@ import spinlight
 from spinlight._checks import nonnegative_integer, positive_integer, spins_of
 from spinlight._errors import FileFormatError, InvalidStateError
 from spinlight._files import atomic_file, load_arrays
-from spinlight._random import Seed, derive_seed, resolve_seed
+from spinlight._random import Seed, derive_seed, resolve_seed, uniform
 from spinlight.ising import DrawInfo, Draws, Ising, Law
 
 
@@ -163,8 +163,7 @@ def initial_spins(problem: Ising, count: int, seed: int, initial: Tensor | None)
     """Return int8 starting states of shape (count, sites) or (batch, count, sites): a copy of `initial`, or random ones."""
     shape = (count, problem.sites) if problem.batch is None else (problem.batch, count, problem.sites)
     if initial is None:
-        generator = torch.Generator().manual_seed(derive_seed(seed, 0))
-        return (2 * torch.randint(0, 2, shape, generator=generator, dtype=torch.int8) - 1).to(problem.device)
+        return (2 * (uniform(derive_seed(seed, 0), *shape) < 0.5).to(torch.int8) - 1).to(problem.device)
     spins = spins_of(initial, problem.sites)
     if spins.shape != shape:
         raise InvalidStateError(f"initial states must have shape {shape}, got {tuple(spins.shape)}")

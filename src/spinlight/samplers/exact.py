@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from spinlight._checks import nonnegative_number, positive_integer
-from spinlight._random import Seed, derive_seed, resolve_seed
+from spinlight._random import Seed, derive_seed, resolve_seed, uniform
 from spinlight.ising import Draws, Ising, Law, LogPartition, exact_probabilities
 from spinlight.ising.enumeration import spins_of_numbers
 from spinlight.samplers.base import Sampler, draws_of, initial_spins
@@ -54,24 +54,26 @@ class Exact(Sampler):
         count = positive_integer("count", count)
         if initial is not None:
             initial_spins(problem, count, resolved, initial)
-        generator = torch.Generator().manual_seed(derive_seed(resolved, 1))
         if problem.batch is None:
-            numbers, known = self._numbers(problem, count, generator)
+            numbers, known = self._numbers(problem, uniform(derive_seed(resolved, 1), count))
         else:
-            parts = [self._numbers(problem[row], count, generator)[0] for row in range(problem.batch)]
+            targets = uniform(derive_seed(resolved, 1), problem.batch, count)
+            parts = [self._numbers(problem[row], targets[row])[0] for row in range(problem.batch)]
             numbers, known = torch.stack(parts), None
         spins = spins_of_numbers(numbers, problem.sites).to(problem.device)
         seconds = time.perf_counter() - started
         draws = draws_of(self, problem, spins, beta=self.beta, seed=resolved, sweeps=None, seconds=seconds)
         return replace(draws, log_partition=known)
 
-    def _numbers(self, problem: Ising, count: int, generator: torch.Generator) -> tuple[Tensor, LogPartition]:
-        """Return the numbers of states drawn for one problem, and its log Z = - beta E(s) - log p(s) for its likeliest s."""
+    def _numbers(self, problem: Ising, targets: Tensor) -> tuple[Tensor, LogPartition]:
+        """Return the numbers of the states where the cumulated probability passes the targets, and log Z.
+
+        log Z = - beta E(s) - log p(s), for the likeliest s.
+        """
         probabilities = exact_probabilities(problem, self.beta).cpu()
         likeliest = probabilities.argmax()
         energy = problem.energy(spins_of_numbers(likeliest, problem.sites).to(problem.device))
         value = -self.beta * float(energy) - float(probabilities[likeliest].log())
         cumulative = probabilities.cumsum(0)
-        targets = cumulative[-1] * torch.rand(count, generator=generator, dtype=torch.float64)
-        numbers = torch.searchsorted(cumulative, targets, right=True).clamp(max=len(cumulative) - 1)
+        numbers = torch.searchsorted(cumulative, cumulative[-1] * targets, right=True).clamp(max=len(cumulative) - 1)
         return numbers, LogPartition(value, 0.0, value, value, "enumeration")

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from spinlight._checks import thread_count
 from spinlight._errors import InvalidProblemError, SpinlightWarning
+from spinlight._random import uniform
 from spinlight.ising import Ising
 from spinlight.ising.packing import kernel_couplings, kernel_fields
 
@@ -65,6 +66,12 @@ def fitted_base(problem: Ising, spins: Tensor) -> Tensor:
     return (0.5 * (up - down)).to(torch.float32).to(torch.float64)
 
 
+def rounding_error(problem: Ising) -> float:
+    """Return a bound on what float32 arithmetic adds to log weights: 2^-24 of the largest energy, sum |h| + sum |J|."""
+    weights = problem.couplings.values() if problem.is_sparse else problem.couplings
+    return 2.0**-24 * float(problem.fields.abs().sum() + weights.abs().sum() / 2)
+
+
 def base_log_partition(base: Tensor) -> float:
     """Return log Z of independent spins, sum_i log(2 cosh base_i)."""
     return float(torch.logaddexp(base, -base).sum())
@@ -72,9 +79,8 @@ def base_log_partition(base: Tensor) -> float:
 
 def states_of_base(base: Tensor, chains: int, seed: int) -> Tensor:
     """Return independent spins, p(s_i = +1) = sigmoid(2 base_i), int8, shape (chains, sites)."""
-    generator = torch.Generator().manual_seed(seed)
-    up = torch.bernoulli(torch.sigmoid(2 * base).expand(chains, -1), generator=generator)
-    return (2 * up - 1).to(torch.int8)
+    up = uniform(seed, chains, len(base)) < torch.sigmoid(2 * base)
+    return 2 * up.to(torch.int8) - 1
 
 
 def log_mean_weight(log_weights: Tensor) -> tuple[float, float, float]:

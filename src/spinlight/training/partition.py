@@ -16,7 +16,14 @@ from spinlight.ising import Ising, LogPartition, log_partition
 from spinlight.ising.problem import require_single
 from spinlight.models import RestrictedBoltzmannMachine
 from spinlight.samplers import Exact
-from spinlight.training.annealing import anneal, base_log_partition, fitted_base, log_mean_weight, states_of_base
+from spinlight.training.annealing import (
+    anneal,
+    base_log_partition,
+    fitted_base,
+    log_mean_weight,
+    rounding_error,
+    states_of_base,
+)
 from spinlight.training.smaller_side import SmallerSide
 
 
@@ -116,6 +123,7 @@ class AnnealedImportance:
         path = torch.linspace(0, 1, self.steps + 1, dtype=torch.float64)
         _, log_weights = anneal(problem, base, start, path, seed=derive_seed(resolved, 2))
         ratio, error, size = log_mean_weight(log_weights)
+        error = math.hypot(error, rounding_error(problem))
         value = base_log_partition(base) + ratio - float(problem.offset)
         method = f"annealed importance sampling, {self.chains} chains of {self.steps} steps, {size:.0f} effective"
         return LogPartition(value, error, value, math.inf, method)
@@ -173,6 +181,7 @@ class ReverseAnnealed:
         path = torch.linspace(1, 0, self.steps + 1, dtype=torch.float64)
         _, log_weights = anneal(problem, base, start, path, seed=derive_seed(resolved, 2))
         ratio, error, size = log_mean_weight(log_weights)
+        error = math.hypot(error, rounding_error(problem))
         value = base_log_partition(base) - ratio - float(problem.offset)
         method = f"reverse annealing of exact draws, {self.chains} chains of {self.steps} steps, {size:.0f} effective"
         return LogPartition(value, error, -math.inf, value, method)

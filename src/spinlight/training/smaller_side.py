@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from spinlight._checks import nonnegative_number
-from spinlight._errors import ProblemTooLargeError
+from spinlight._errors import InvalidProblemError, ProblemTooLargeError
+from spinlight._random import derive_seed, uniform
 from spinlight.ising.enumeration import spins_of_numbers
 from spinlight.models import RestrictedBoltzmannMachine
 
@@ -44,6 +45,8 @@ class SmallerSide:
         scale = nonnegative_number("beta", beta)
         self.machine = machine
         self.biases, self.others, self.weight = (scale * part.detach().cpu().to(torch.float64) for part in sides)
+        if not all(bool(part.isfinite().all()) for part in (self.biases, self.others, self.weight)):
+            raise InvalidProblemError("the machine's parameters hold NaN or infinity; is the learning rate too high?")
 
     def log_partition(self) -> float:
         """Return log Z."""
@@ -56,11 +59,13 @@ class SmallerSide:
             ProblemTooLargeError: more than 20 units on both sides.
         """
         _refuse_above(_MOST_DRAWN_UNITS, self.machine)
-        generator = torch.Generator().manual_seed(seed)
         probabilities = torch.softmax(torch.cat(list(self._blocks())), 0)
-        numbers = torch.multinomial(probabilities, count, replacement=True, generator=generator)
+        cumulative = probabilities.cumsum(0)
+        numbers = torch.searchsorted(cumulative, cumulative[-1] * uniform(derive_seed(seed, 0), count), right=True)
+        numbers = numbers.clamp(max=len(cumulative) - 1)
         bits = self._bits(numbers)
-        others = torch.bernoulli(torch.sigmoid(self.others + bits @ self.weight), generator=generator)
+        up = torch.sigmoid(self.others + bits @ self.weight)
+        others = (uniform(derive_seed(seed, 1), *up.shape) < up).to(bits)
         both = (bits, others) if self.visible_is_smaller else (others, bits)
         return (2 * torch.cat(both, -1) - 1).to(torch.int8)
 
