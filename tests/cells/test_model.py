@@ -239,3 +239,23 @@ def test_impossible_sizes_are_refused(cells: AnnData, name: str) -> None:
 def test_no_epochs_are_refused(cells: AnnData) -> None:
     with pytest.raises(InvalidSettingError, match="max_epochs"):
         fitted(cells, epochs=0)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5, 1.0])
+def test_the_loss_is_reconstruction_plus_the_weighted_divergence(model: QBMVAE, weight: float) -> None:
+    tensors = next(iter(model._make_data_loader(model.adata, batch_size=20)))
+    with torch.no_grad():
+        _, _, output = model.module(tensors, loss_kwargs={"kl_weight": weight})
+    parts = [
+        torch.cat([value.flatten() for value in part.values()])
+        for part in (output.reconstruction_loss, output.kl_local)
+    ]
+    expected = parts[0].mean() + weight * parts[1].mean()
+    torch.testing.assert_close(output.loss, expected)
+    assert parts[1].mean() > 0.1
+
+
+def test_training_ends_with_a_full_estimate_of_log_z(model: QBMVAE) -> None:
+    known = model.get_log_partition()
+    assert "followed" not in known.method
+    assert "512 chains of 2000 steps" in known.method
