@@ -14,25 +14,30 @@ from torch import Tensor
 
 from spinlight._errors import InvalidSettingError, InvalidStateError, MissingExtraError
 
+MOST = 2**31 - 1
+"""The largest size or number of anything: more sites, chains or sweeps than this are a slip of the keyboard."""
+
 
 def positive_integer(name: str, value: object) -> int:
-    """Return `value` if it is an integer of at least one."""
-    return integer(name, value, least=1)
+    """Return `value` if it is an integer of at least one and of a size that a machine can hold."""
+    return integer(name, value, least=1, most=MOST)
 
 
 def nonnegative_integer(name: str, value: object) -> int:
-    """Return `value` if it is an integer of at least zero."""
-    return integer(name, value, least=0)
+    """Return `value` if it is an integer of at least zero and of a size that a machine can hold."""
+    return integer(name, value, least=0, most=MOST)
 
 
-def integer(name: str, value: object, *, least: int) -> int:
-    """Return `value` as an int if it is an integer (NumPy's included, booleans not) of at least `least`."""
+def integer(name: str, value: object, *, least: int, most: int) -> int:
+    """Return `value` as an int if it is an integer (NumPy's included, booleans not) in [least, most]."""
     try:
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         number = least - 1
     if type(value).__name__ in {"bool", "bool_"} or number < least:
         raise InvalidSettingError(f"{name} must be an integer of at least {least}, got {value!r}")
+    if number > most:
+        raise InvalidSettingError(f"{name} must be at most {most}, got {value!r}")
     return number
 
 

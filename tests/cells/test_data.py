@@ -146,5 +146,21 @@ def test_data_without_counts_are_refused(cells: AnnData) -> None:
         require_cells(cells)
 
 
-def test_good_cells_pass(cells: AnnData) -> None:
-    require_cells(cells, batch_key="batch", labels_key="kind")
+def test_too_few_cells_for_neighbourhoods_are_refused(cells: AnnData) -> None:
+    with pytest.raises(InvalidDataError, match="19 cells and 24 genes; at least 20 cells"):
+        require_cells(cells[:19])
+    require_cells(cells[:20], batch_key="batch", labels_key="kind")
+
+
+def test_normalised_data_are_told_where_else_counts_may_be(cells: AnnData) -> None:
+    cells.layers["counts"] = cells.X.copy()
+    cells.X = cells.X / 2
+    with pytest.raises(InvalidDataError, match="other layers, of which one may hold them: counts"):
+        require_cells(cells)
+    require_cells(cells, "counts")
+    with pytest.raises(UnknownNameError, match="no layer 'raw'; layers: counts"):
+        require_cells(cells, "raw")
+    del cells.layers["counts"]
+    cells.raw = cells
+    with pytest.raises(InvalidDataError, match=r"The data have \.raw"):
+        require_cells(cells)

@@ -93,6 +93,9 @@ def test_quiet_prints_nothing(file: Path, tmp_path: Path, capsys: pytest.Capture
         ([], "either --dataset NAME or --data FILE"),
         (["--dataset", "pbmc68k_reduced", "--data", "absent.h5ad"], "either --dataset NAME or --data FILE"),
         (["--dataset", "pbmc68k_reduced", "--labels-key", "celltype"], "no column of obs; columns: bulk_labels"),
+        (["--dataset", "pbmc68k_reduced", "--layer", "counts"], "no layer 'counts'; layers: none"),
+        (["--dataset", "pbmc68k_reduced", "--seed", "-1"], "seed must be an integer of at least 0"),
+        (["--dataset", "pbmc68k_reduced", "--seed", "4294967296"], "seed must be at most 4294967295"),
         (["--dataset", "pbmc68k_reduced", "--epochs", "0"], "epochs must be an integer of at least 1"),
         (["--dataset", "pbmc68k_reduced", "--epochs", "many"], "--epochs"),
         (["--unheard-of"], "--unheard-of"),
@@ -115,6 +118,41 @@ def test_a_folder_that_cannot_be_made_is_answered_by_one_line(
     (tmp_path / "taken").write_text("a file")
     assert main(options(file, tmp_path / "taken")) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_counts_in_a_layer_give_what_counts_in_x_give(file: Path, tmp_path: Path) -> None:
+    cells = anndata.read_h5ad(file)
+    cells.layers["counts"] = cells.X.copy()
+    cells.X = cells.X / 7
+    cells.write_h5ad(tmp_path / "layered.h5ad")
+    assert main(options(file, tmp_path / "x", "--quiet", "--labels-key", "kind")) == 0
+    assert (
+        main(
+            [
+                *options(tmp_path / "layered.h5ad", tmp_path / "layer", "--quiet", "--labels-key", "kind"),
+                "--layer",
+                "counts",
+            ]
+        )
+        == 0
+    )
+    ours, theirs = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("x", "layer"))
+    assert ours["embeddings"]["PCA"] == theirs["embeddings"]["PCA"]
+    assert ours["elbo"]["train"] == pytest.approx(theirs["elbo"]["train"], rel=1e-4)
+
+
+def test_a_disk_that_fails_is_answered_by_one_line_and_status_one(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", str(tmp_path / "cells.h5ad"))
+
+    monkeypatch.setattr("spinlight.cells.results.Results.write_cells", full)
+    assert main([*options(file, tmp_path), "--quiet"]) == 1
+    assert (
+        capsys.readouterr().err == f"spinlight: OSError: [Errno 28] No space left on device: '{tmp_path}/cells.h5ad'\n"
+    )
+    assert (tmp_path / "model" / "model.pt").exists()
 
 
 def test_an_interrupt_says_what_was_saved(file: Path, tmp_path: Path) -> None:

@@ -38,6 +38,30 @@ def test_an_unknown_command_is_answered_by_one_line_and_status_two(
     assert printed.err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["--fast"], "No such option: --fast. Try: spinlight --help"),
+        (["cells", "fit"], "Missing option '--out'. Try: spinlight cells fit --help"),
+    ],
+)
+def test_a_wrong_call_names_the_help_of_its_own_command(
+    arguments: list[str], hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(arguments)
+    assert capsys.readouterr().err == f"spinlight: {hint}\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["cells"]])
+def test_a_command_without_a_verb_prints_its_help_and_nothing_else(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    printed = capsys.readouterr()
+    assert "Usage:" in printed.out
+    assert printed.err == ""
+
+
 def test_help_imports_no_application() -> None:
     code = (
         "import sys; from spinlight.cli import main; main(['cells', 'fit', '--help']);"

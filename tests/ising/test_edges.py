@@ -48,7 +48,7 @@ def test_what_is_no_list_of_edges_is_refused(rows: object, columns: object, weig
         ising_from_edges(3, rows, columns, weights)
 
 
-@pytest.mark.parametrize("sites", [0, -1, 2.0])
+@pytest.mark.parametrize("sites", [0, -1, 2.0, 2**40])
 def test_a_number_of_sites_that_is_no_positive_integer_is_refused(sites: object) -> None:
     with pytest.raises(InvalidSettingError, match="sites"):
         ising_from_edges(sites, [], [], [])  # type: ignore[arg-type]

@@ -253,6 +253,12 @@ def test_another_temperature_is_refused() -> None:
         BoltzmannPrior(BoltzmannMachine(3), sampler=Gibbs(sweeps=10, beta=2.0))
 
 
+@pytest.mark.parametrize("machine", [None, 3, torch.nn.Linear(2, 2)])
+def test_what_is_no_machine_is_refused(machine: object) -> None:
+    with pytest.raises(InvalidSettingError, match="must be a Boltzmann machine"):
+        BoltzmannPrior(machine)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("name", ["chains", "sweeps"])
 def test_no_chains_and_no_sweeps_are_refused(name: str) -> None:
     with pytest.raises(InvalidSettingError, match=name):

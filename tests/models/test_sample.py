@@ -10,6 +10,7 @@ from helpers.machines import TableSampler, energies_by_formula, machines, random
 from helpers.statistics import law_p_value, threshold
 from spinlight._errors import InvalidSettingError
 from spinlight.models import AbstractBoltzmannMachine, BoltzmannMachine
+from spinlight.samplers import Gibbs
 
 every_machine = pytest.mark.parametrize("machine", machines(), ids=str)
 
@@ -28,6 +29,12 @@ def test_samples_do_not_follow_the_machine_at_another_temperature(machine: Abstr
     bits = machine.sample(TableSampler(), 20_000, seed=1)
     colder = torch.softmax(-1.5 * energies_by_formula(machine, all_bits(machine.num_nodes)).detach(), 0).numpy()
     assert law_p_value(bits, colder) < threshold()
+
+
+@pytest.mark.parametrize("sampler", [None, "gibbs", Gibbs])
+def test_what_is_no_sampler_is_refused(sampler: object) -> None:
+    with pytest.raises(InvalidSettingError, match="a sampler such as"):
+        BoltzmannMachine(3).sample(sampler, 4)  # type: ignore[arg-type]
 
 
 def test_a_sampler_at_another_temperature_is_refused() -> None:

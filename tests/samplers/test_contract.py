@@ -13,7 +13,7 @@ import torch
 import spinlight.samplers
 from helpers.enumeration import all_spins, boltzmann, random_ising
 from helpers.statistics import law_p_value, threshold
-from spinlight._errors import InvalidSettingError, InvalidStateError
+from spinlight._errors import InvalidProblemError, InvalidSettingError, InvalidStateError
 from spinlight.ising import Ising
 from spinlight.samplers import Sampler
 
@@ -160,10 +160,17 @@ def test_samplers_are_frozen_and_travel_to_other_processes(sampler: Sampler) -> 
 
 
 @EVERY_SAMPLER
-@pytest.mark.parametrize("count", [0, -1, 2.5, True, None])
+@pytest.mark.parametrize("count", [0, -1, 2.5, True, None, 10**12])
 def test_a_count_that_is_no_positive_integer_is_refused(sampler: Sampler, count: object) -> None:
     with pytest.raises(InvalidSettingError, match="count"):
         sampler.draw(weak(3, seed=1), count)  # type: ignore[arg-type]
+
+
+@EVERY_SAMPLER
+@pytest.mark.parametrize("problem", [None, {(0, 1): -1.0}, [[0.0, 1.0], [1.0, 0.0]], Ising])
+def test_what_is_no_problem_is_refused_with_the_ways_to_make_one(sampler: Sampler, problem: object) -> None:
+    with pytest.raises(InvalidProblemError, match=r"an Ising problem is needed.*ising_from_qubo"):
+        sampler.draw(problem, 2)  # type: ignore[arg-type]
 
 
 @EVERY_SAMPLER

@@ -22,6 +22,9 @@ DATASETS = ("pbmc68k_reduced",)
 LABELS = {"pbmc68k_reduced": "bulk_labels"}
 """Columns of known labels in the datasets that ship with a dependency."""
 
+FEWEST_CELLS = 20
+"""Fewer have no neighbourhoods: graph, map and clusters of the cells are made of fifteen neighbours each."""
+
 _STORED_ROUNDING = 1e-3
 """pbmc68k_reduced keeps log-normalised values to three decimals; recovered counts must reproduce them that well."""
 
@@ -42,7 +45,10 @@ def load_dataset(name: str) -> AnnData:
     files = {file.stem: file for file in sorted(data_folder().glob("singlecell/*.h5ad"))}
     if name not in files:
         known = ", ".join([*DATASETS, *files])
-        raise UnknownNameError(f"there is no dataset {name!r}; known: {known}. For your own file use --data FILE.h5ad")
+        raise UnknownNameError(
+            f"there is no dataset {name!r}; known: {known} (files of {data_folder() / 'singlecell'}, which SPINLIGHT_DATA changes). "
+            "For your own file use --data FILE.h5ad"
+        )
     return load_cells(files[name])
 
 
@@ -70,32 +76,36 @@ def load_cells(path: str | os.PathLike[str]) -> AnnData:
         raise FileFormatError(f"{os.fspath(path)} cannot be read as .h5ad: {reason}") from error
 
 
-def require_cells(cells: AnnData, *, batch_key: str | None = None, labels_key: str | None = None) -> None:
+def require_cells(
+    cells: AnnData, layer: str | None = None, *, batch_key: str | None = None, labels_key: str | None = None
+) -> None:
     """Refuse cells that a model of counts cannot be fitted to, naming what is wrong.
 
     Raises:
-        InvalidDataError: no cells or no genes, counts that are negative, fractional, NaN or infinite, a cell without any
+        InvalidDataError: too few cells or genes, counts that are negative, fractional, NaN or infinite, a cell without any
             count, or missing values in a key's column.
-        UnknownNameError: a key that is no column of `obs`.
+        UnknownNameError: a key that is no column of `obs`, or there is no such layer.
     """
-    if cells.n_obs < 2 or cells.n_vars < 2:
+    if cells.n_obs < FEWEST_CELLS or cells.n_vars < 2:
         raise InvalidDataError(
-            f"the data hold {cells.n_obs} cells and {cells.n_vars} genes; at least two of each are needed"
+            f"the data hold {cells.n_obs} cells and {cells.n_vars} genes; at least {FEWEST_CELLS} cells and 2 genes are needed"
         )
-    for option, key in (("batch_key", batch_key), ("labels_key", labels_key)):
+    for use, key in (("batch key", batch_key), ("labels key", labels_key)):
         if key is not None:
-            _require_column(cells, option, key)
-    require_counts(cells)
+            _require_column(cells, use, key)
+    require_counts(cells, layer)
 
 
-def _require_column(cells: AnnData, option: str, key: str) -> None:
+def _require_column(cells: AnnData, use: str, key: str) -> None:
     if key not in cells.obs:
         raise UnknownNameError(
-            f"{option} {key!r} is no column of obs; columns: {', '.join(map(str, cells.obs)) or 'none'}"
+            f"the {use} {key!r} is no column of obs; columns: {', '.join(map(str, cells.obs)) or 'none'}"
         )
     missing = int(cells.obs[key].isna().sum())
     if missing:
-        raise InvalidDataError(f"{option} {key!r} has no value for {missing} of {cells.n_obs} cells; fill or drop them")
+        raise InvalidDataError(
+            f"the {use} {key!r} has no value for {missing} of {cells.n_obs} cells; fill or drop them"
+        )
 
 
 def require_counts(cells: AnnData, layer: str | None = None) -> None:
@@ -112,7 +122,7 @@ def require_counts(cells: AnnData, layer: str | None = None) -> None:
     place = "X" if layer is None else f"layer {layer!r}"
     if layer is not None and layer not in cells.layers:
         raise UnknownNameError(f"there is no {place}; layers: {', '.join(cells.layers) or 'none'}")
-    stored = _in_memory(cells.X if layer is None else cells.layers[layer])
+    stored = counts_of(cells, layer)
     if stored is None:
         raise InvalidDataError(f"{place} is empty; raw counts are needed there")
     values = np.asarray(stored.data if hasattr(stored, "tocsr") else stored)
@@ -120,13 +130,28 @@ def require_counts(cells: AnnData, layer: str | None = None) -> None:
         raise InvalidDataError(f"{place} holds NaN or infinity; raw counts are needed")
     if (values < 0).any() or (values != np.round(values)).any():
         raise InvalidDataError(
-            f"{place} holds values that are no counts (fractions or negative numbers): normalised data? Put the raw counts there"
+            f"{place} holds values that are no counts (fractions or negative numbers): normalised data? {_other_places(cells, layer)}"
         )
     empty = int((np.asarray(stored.sum(axis=1)).ravel() == 0).sum())
     if empty:
         raise InvalidDataError(
             f"{empty} cells have no count at all; drop them, by scanpy.pp.filter_cells(min_counts=1)"
         )
+
+
+def counts_of(cells: AnnData, layer: str | None) -> Any:
+    """Return the matrix that holds the counts, a SciPy or NumPy array, None where there is none."""
+    return _in_memory(cells.X if layer is None else cells.layers[layer])
+
+
+def _other_places(cells: AnnData, layer: str | None) -> str:
+    """Say where else raw counts might be."""
+    layers = [name for name in cells.layers if name != layer]
+    if layers:
+        return f"The data have other layers, of which one may hold them: {', '.join(layers)}"
+    if cells.raw is not None:
+        return "The data have .raw, which may hold them: cells.raw.to_adata() makes it X"
+    return "Put the raw counts there"
 
 
 def _in_memory(stored: Any) -> Any:

@@ -16,10 +16,8 @@ import scvi
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from spinlight._checks import positive_integer
-from spinlight._errors import InvalidSettingError
-from spinlight._random import resolve_seed
-from spinlight.cells.data import require_cells
+from spinlight._checks import integer, positive_integer
+from spinlight.cells.data import counts_of, require_cells
 from spinlight.cells.evaluation import neighbour_graph, principal_components, separation
 from spinlight.cells.figures import cells_picture, training_picture
 from spinlight.cells.likelihood import DRAWS, estimate_elbo
@@ -34,6 +32,10 @@ if TYPE_CHECKING:
 
 LATENT, ENERGY, CLUSTERS = "X_qbmvae", "qbmvae_energy", "qbmvae_leiden"
 """Where a fit leaves the latent (obsm), the energy and the cluster (obs) of each cell."""
+
+FILES = ("cells.h5ad", "cells.png", "report.html", "metrics.json")
+MODEL = "model"
+"""What a fit writes: files, and a folder."""
 
 _STEPS, _BATCH, _VALIDATE_EVERY = 2000, 128, 5
 _LARGEST_SEED = 2**32 - 1
@@ -59,6 +61,7 @@ class FitSettings:
     """What a fit may vary.
 
     Args:
+        layer: where the raw counts are; `X` by default.
         batch_key: column of experimental batches.
         labels_key: column of known labels; used for scores and colours only.
         epochs: passes over the data; by default enough for 2,000 steps, within 20 and 150.
@@ -66,6 +69,7 @@ class FitSettings:
         seed: integer in [0, 2^32); the same seed gives the same result on one machine and version, to rounding.
     """
 
+    layer: str | None = None
     batch_key: str | None = None
     labels_key: str | None = None
     epochs: int | None = None
@@ -106,7 +110,7 @@ def fit_cells(
     gives the same result again; for an accelerator call `QBMVAE.train`.
 
     Args:
-        cells: raw counts in `X`; not modified.
+        cells: raw counts in `X`, or in the layer of the settings; not modified.
         out: the folder; made if need be, files of the same names are replaced.
         settings: what to fit.
         title: heading of the report.
@@ -116,7 +120,7 @@ def fit_cells(
         InvalidDataError, UnknownNameError, InvalidSettingError: before anything is computed or written.
     """
     settings = _checked(cells, settings)
-    results = Results(out)
+    results = Results(out, files=FILES, folders=(MODEL,))
     cells = cells.copy()
     try:
         with nullcontext() if progress is None else progress:
@@ -155,10 +159,9 @@ def epochs_of(settings: FitSettings, count: int) -> int:
 
 def _checked(cells: AnnData, settings: FitSettings) -> FitSettings:
     """Return the settings, their defaults filled in, or refuse them before anything is spent."""
-    require_cells(cells, batch_key=settings.batch_key, labels_key=settings.labels_key)
+    require_cells(cells, settings.layer, batch_key=settings.batch_key, labels_key=settings.labels_key)
     positive_integer("latent", settings.latent)
-    if resolve_seed(settings.seed) > _LARGEST_SEED:
-        raise InvalidSettingError(f"seed must be below 2**32 here, got {settings.seed}")
+    integer("seed", settings.seed, least=0, most=_LARGEST_SEED)
     return replace(settings, epochs=epochs_of(settings, cells.n_obs))
 
 
@@ -167,7 +170,7 @@ def _train(cells: AnnData, settings: FitSettings, results: Results, progress: Pr
     epochs = epochs_of(settings, cells.n_obs)
     with quiet_training():
         scvi.settings.seed = settings.seed
-        QBMVAE.setup_anndata(cells, batch_key=settings.batch_key, labels_key=settings.labels_key)
+        QBMVAE.setup_anndata(cells, settings.layer, batch_key=settings.batch_key, labels_key=settings.labels_key)
         model = QBMVAE(cells, n_latent=settings.latent)
         try:
             model.train(
@@ -180,9 +183,9 @@ def _train(cells: AnnData, settings: FitSettings, results: Results, progress: Pr
                 callbacks=[] if progress is None else [TrainingProgress(progress)],
             )
         except KeyboardInterrupt:
-            results.write_model("model", model)
+            results.write_model(MODEL, model)
             raise
-        results.write_model("model", model)
+        results.write_model(MODEL, model)
     return model
 
 
@@ -207,7 +210,7 @@ def _likelihoods(model: QBMVAE) -> dict[str, Any]:
 def _separations(cells: AnnData, settings: FitSettings) -> tuple[AnnData, dict[str, Any]]:
     """Return the neighbour graph of the latent, and the scores of the latent and of PCA."""
     ours = neighbour_graph(cells.obsm[LATENT])
-    reference = neighbour_graph(principal_components(cells.X, settings.seed))
+    reference = neighbour_graph(principal_components(counts_of(cells, settings.layer), settings.seed))
     groups = {
         name: None if key is None else _column(cells, key)
         for name, key in (("labels", settings.labels_key), ("batches", settings.batch_key))
@@ -232,10 +235,11 @@ def _write(
         "UMAP of the latent, and the energy of each cell under the prior": picture,
         "Training": training_picture(model.history),
     }
-    results.write_cells("cells.h5ad", cells)
-    results.write("cells.png", picture)
-    results.write("report.html", html_report(title, metrics, pictures).encode())
-    results.write_json("metrics.json", metrics)
+    cells_file, picture_file, report_file, metrics_file = FILES
+    results.write_cells(cells_file, cells)
+    results.write(picture_file, picture)
+    results.write(report_file, html_report(title, metrics, pictures).encode())
+    results.write_json(metrics_file, metrics)
 
 
 def _column(cells: AnnData, key: str) -> NDArray[Any]:

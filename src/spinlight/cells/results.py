@@ -6,7 +6,7 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,21 +32,34 @@ class Results:
     """A folder of results.
 
     Args:
-        folder: made if need be, with its parents.
+        folder: made if need be, with its parents; tried out by writing to it.
+        files: the files that will be written.
+        folders: the folders that will be written.
 
     Raises:
-        InvalidSettingError: the folder cannot be made.
+        InvalidSettingError: the folder cannot be made or written to, or it holds a folder in the place of a file, or a file in
+            the place of a folder.
     """
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
+    def __init__(
+        self, folder: str | os.PathLike[str], *, files: Sequence[str] = (), folders: Sequence[str] = ()
+    ) -> None:
         self.folder = Path(folder)
         self.saved: list[Path] = []
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.folder):
+                pass
         except OSError as error:
             raise InvalidSettingError(
-                f"the folder {self.folder} cannot be made ({error.strerror}); choose another out"
+                f"results cannot be written to {self.folder} ({error.strerror}); choose another folder"
             ) from error
+        for names, taken, kind in ((files, Path.is_dir, "folder"), (folders, Path.is_file, "file")):
+            for path in (self.folder / name for name in names):
+                if taken(path):
+                    raise InvalidSettingError(
+                        f"there is a {kind} at {path}, where a result will be; move it or choose another folder"
+                    )
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file."""

@@ -8,7 +8,7 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status: 0, 2 for a user's mistake, 130 for an interrupt.
+    """Run the command line and return its exit status: 0, 1 for a disk or file that fails, 2 for a user's mistake, 130 for an interrupt.
 
     Args:
         arguments: without the program's name; those of the process by default.
@@ -23,6 +23,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         format_message = getattr(error, "format_message", None)
         if format_message is None:
             raise
-        say(f"{format_message()} Try: spinlight --help")
+        context = getattr(error, "ctx", None)
+        command = "spinlight" if context is None else context.command_path
+        # Without arguments typer has printed the help already, and has nothing more to say.
+        if message := str(format_message()).rstrip("."):
+            say(f"{message}. Try: {command} --help")
         return MISTAKE
     return status if isinstance(status, int) else 0

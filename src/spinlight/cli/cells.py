@@ -30,14 +30,17 @@ def fit(
     dataset: Annotated[
         str | None, typer.Option(help="Named dataset: pbmc68k_reduced, or a file of SPINLIGHT_DATA/singlecell.")
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="Your own .h5ad file, raw counts in X.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Your own .h5ad file of raw counts.")] = None,
     batch_key: Annotated[str | None, typer.Option(help="Column of obs with experimental batches.")] = None,
     labels_key: Annotated[
         str | None, typer.Option(help="Column of obs with known labels, for scores and colours only.")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the data.  [default: from the cell count]")] = None,
+    layer: Annotated[str | None, typer.Option(help="Layer that holds the raw counts; X by default.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the data; from the number of cells by default.")
+    ] = None,
     latent: Annotated[int, typer.Option(help="Latent bits.")] = 128,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same result.")] = 0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same result; below 2^32.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar and no table.")] = False,
 ) -> None:
@@ -49,7 +52,9 @@ def fit(
         name, cells, labels_key = _chosen(dataset, data, labels_key)
         from spinlight.cells.fit import FitSettings, fit_cells
 
-        settings = FitSettings(batch_key=batch_key, labels_key=labels_key, epochs=epochs, latent=latent, seed=seed)
+        settings = FitSettings(
+            layer=layer, batch_key=batch_key, labels_key=labels_key, epochs=epochs, latent=latent, seed=seed
+        )
         fitted = fit_cells(cells, out, settings, title=f"QBM-VAE: {name}", progress=_progress(quiet or as_json))
         if as_json:
             print(json.dumps(fitted.metrics, indent=2, allow_nan=False))

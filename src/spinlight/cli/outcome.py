@@ -10,8 +10,8 @@ import typer
 
 from spinlight._errors import SpinlightError
 
-MISTAKE, INTERRUPTED = 2, 130
-"""Exit statuses of a user's mistake and of Ctrl-C."""
+FAILURE, MISTAKE, INTERRUPTED = 1, 2, 130
+"""Exit statuses of a machine that fails, of a user's mistake and of Ctrl-C."""
 
 
 @contextmanager
@@ -22,6 +22,10 @@ def outcome() -> Iterator[None]:
     except SpinlightError as error:
         say(str(error))
         raise typer.Exit(MISTAKE) from error
+    except OSError as error:
+        # A full disk, a file taken away: what was written before is whole.
+        say(f"{type(error).__name__}: {error}")
+        raise typer.Exit(FAILURE) from error
     except KeyboardInterrupt as error:
         saved = ", ".join(str(path) for path in getattr(error, "saved", []))
         say(f"interrupted; saved so far: {saved or 'nothing'}")

@@ -15,7 +15,7 @@ from torch import Tensor
 from spinlight._checks import nonnegative_number, positive_integer
 from spinlight._errors import ProblemTooLargeError
 from spinlight.ising._walk import Walk
-from spinlight.ising.problem import Ising, require_single
+from spinlight.ising.problem import Ising, require_problem, require_single
 
 MOST_SITES = 28
 """The largest problem that is enumerated: 2.7e8 states, about a second."""
@@ -180,7 +180,7 @@ def spins_of_numbers(numbers: Tensor, sites: int) -> Tensor:
 
 def _per_problem(problem: Ising, answer: Callable[[Walk], Tensor]) -> Tensor:
     """Return the answer for a problem, or one per row of a batch, on the problem's device."""
-    _refuse_above(MOST_SITES, problem.sites)
+    _refuse_above(MOST_SITES, require_problem(problem).sites)
     if problem.batch is None:
         return answer(Walk(problem)).to(problem.device)
     return torch.stack([answer(Walk(problem[row])) for row in range(problem.batch)]).to(problem.device)

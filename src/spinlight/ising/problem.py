@@ -244,7 +244,17 @@ def _require_symmetric(difference: float, largest: float) -> None:
         )
 
 
+def require_problem(problem: object) -> Ising:
+    """Return an Ising problem, or refuse what is none."""
+    if not isinstance(problem, Ising):
+        raise InvalidProblemError(
+            f"an Ising problem is needed, got {type(problem).__name__}; make one by Ising(fields, couplings), ising_from_qubo, "
+            "ising_from_dimod, ising_from_edges or read_problem"
+        )
+    return problem
+
+
 def require_single(problem: Ising) -> None:
     """Refuse a batched problem where one problem is needed."""
-    if problem.batch is not None:
+    if require_problem(problem).batch is not None:
         raise InvalidSettingError("one problem is needed here, not a batch; pick one by problem[i]")

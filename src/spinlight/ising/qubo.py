@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Integral
 
 import torch
 from torch import Tensor
 
+from spinlight._checks import MOST
 from spinlight._errors import InvalidProblemError
 from spinlight.ising.arrays import positions, real_tensor, square_matrix
 from spinlight.ising.bits import bits_from_ising, ising_from_bits
@@ -65,9 +67,14 @@ def _from_entries(entries: Mapping[tuple[int, int], float]) -> Tensor:
     """Return the sparse matrix of {(i, j): Q_ij}."""
     if not entries:
         raise InvalidProblemError("the QUBO is empty; an Ising problem needs at least one site")
-    if not all(isinstance(key, tuple) and len(key) == 2 for key in entries):
-        raise InvalidProblemError("the keys of a QUBO dictionary must be pairs of integers (i, j)")
-    rows, columns = (positions("QUBO indices", list(ends), 2**62) for ends in zip(*entries))
+    if not all(
+        isinstance(key, tuple) and len(key) == 2 and all(isinstance(end, Integral) for end in key) for key in entries
+    ):
+        raise InvalidProblemError(
+            "the keys of a QUBO dictionary must be pairs of integers (i, j); for named variables use "
+            "ising_from_dimod(dimod.BinaryQuadraticModel.from_qubo(Q)), or number them"
+        )
+    rows, columns = (positions("QUBO indices", list(ends), MOST) for ends in zip(*entries))
     units = 1 + int(torch.maximum(rows, columns).max())
     values = real_tensor("QUBO", list(entries.values()))
     shape = (units, units)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from spinlight._checks import positive_integer
-from spinlight._errors import InvalidStateError
+from spinlight._errors import InvalidSettingError, InvalidStateError
 from spinlight._random import Seed, derive_seed, resolve_seed
 from spinlight.ising import Ising, LogPartition, SupportsDraw, bits_from_spins
 from spinlight.latent.negatives import Negatives, first_negatives, next_negatives
@@ -55,7 +55,7 @@ class BoltzmannPrior(nn.Module):
         estimator: of log Z's value, `AnnealedImportance` by default.
 
     Raises:
-        InvalidSettingError: chains or sweeps below 1, or a sampler at another beta than 1.
+        InvalidSettingError: no Boltzmann machine, no sampler, chains or sweeps below 1, or a sampler at another beta than 1.
 
     Warns:
         UncalibratedWarning: the sampler is a heuristic.
@@ -81,6 +81,8 @@ class BoltzmannPrior(nn.Module):
         estimator: PartitionEstimator | None = None,
     ) -> None:
         super().__init__()
+        if not isinstance(machine, AbstractBoltzmannMachine):
+            raise InvalidSettingError(f"machine must be a Boltzmann machine, got {type(machine).__name__}")
         self.machine = machine
         self.sampler: SupportsDraw = Gibbs(sweeps=100, progress=False) if sampler is None else sampler
         self.estimator: PartitionEstimator = AnnealedImportance() if estimator is None else estimator

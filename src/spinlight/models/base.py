@@ -140,7 +140,7 @@ class AbstractBoltzmannMachine(nn.Module, ABC):
 
         Raises:
             InvalidStateError: clamped bits of the wrong shape or other than 0/1.
-            InvalidSettingError: clamping a machine that has no hidden units, a sampler at another temperature than 1, or an
+            InvalidSettingError: clamping a machine that has no hidden units, no sampler or one at another temperature than 1, or an
                 impossible count or seed.
         """
         require_unit_beta(sampler)
@@ -196,7 +196,9 @@ class AbstractBoltzmannMachine(nn.Module, ABC):
 
 
 def require_unit_beta(sampler: SupportsDraw) -> None:
-    """Refuse a sampler whose draws do not follow a machine's own exp(-E), at beta = 1."""
+    """Refuse what draws nothing, and a sampler whose draws do not follow a machine's own exp(-E), at beta = 1."""
+    if isinstance(sampler, type) or not callable(getattr(sampler, "draw", None)):
+        raise InvalidSettingError(f"a sampler such as spinlight.samplers.Gibbs() is needed, got {sampler!r}")
     beta = getattr(sampler, "beta", 1.0)
     if beta != 1.0:
         raise InvalidSettingError(

@@ -15,6 +15,7 @@ from spinlight._errors import InvalidSettingError, InvalidStateError, SpinlightW
 from spinlight._progress import progress_bar
 from spinlight.ising import Ising
 from spinlight.ising.packing import kernel_couplings, kernel_fields, largest_local_field
+from spinlight.ising.problem import require_problem
 from spinlight.samplers.base import ChainState
 
 
@@ -58,7 +59,9 @@ def warn_of_rounding(problem: Ising, beta: float) -> None:
 
 def walk(chain: Walker, problem: Ising, state: ChainState, sweeps: int, *, heat_bath: bool) -> ChainState:
     """Return the chains after `sweeps` more sweeps by one rule."""
-    kernel_fields(problem)  # refuses what float32 cannot hold, before the warning of what it holds badly
+    kernel_fields(
+        require_problem(problem)
+    )  # refuses what float32 cannot hold, before the warning of what it holds badly
     warn_of_rounding(problem, chain.beta)
     spins = sweep(
         problem,

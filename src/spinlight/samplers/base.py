@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 
 import spinlight
-from spinlight._checks import nonnegative_integer, positive_integer, spins_of
+from spinlight._checks import integer, positive_integer, spins_of
 from spinlight._errors import FileFormatError, InvalidStateError
 from spinlight._files import atomic_file, load_arrays
 from spinlight._random import Seed, derive_seed, resolve_seed, uniform
 from spinlight.ising import DrawInfo, Draws, Ising, Law
+from spinlight.ising.problem import require_problem
 
 
 class Sampler(ABC):
@@ -46,6 +47,7 @@ class Sampler(ABC):
             Draws with spins of shape (count, sites), or (batch, count, sites) for a batch.
 
         Raises:
+            InvalidProblemError: something else than an Ising problem.
             InvalidStateError: initial states of the wrong shape or other than -1/+1.
             InvalidSettingError: a count or seed outside its domain.
         """
@@ -65,6 +67,10 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Real) and not isinstance(value, bool):
         return float(value)
     return value if isinstance(value, str | bool | None) else repr(value)
+
+
+_MOST_SWEEPS = 2**63 - 1
+"""Of a walk that goes on and on: what its counter can count."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +98,7 @@ class ChainState:
         """Check that these can be states of chains."""
         object.__setattr__(self, "spins", spins_of(self.spins).to(torch.int8))
         object.__setattr__(self, "seed", resolve_seed(self.seed))
-        nonnegative_integer("sweeps", self.sweeps)
+        integer("sweeps", self.sweeps, least=0, most=_MOST_SWEEPS)
 
     @property
     def bits(self) -> Tensor:
@@ -161,6 +167,7 @@ class MarkovChain(Sampler):
 
 def initial_spins(problem: Ising, count: int, seed: int, initial: Tensor | None) -> Tensor:
     """Return int8 starting states of shape (count, sites) or (batch, count, sites): a copy of `initial`, or random ones."""
+    require_problem(problem)
     shape = (count, problem.sites) if problem.batch is None else (problem.batch, count, problem.sites)
     if initial is None:
         return (2 * (uniform(derive_seed(seed, 0), *shape) < 0.5).to(torch.int8) - 1).to(problem.device)

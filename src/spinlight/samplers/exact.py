@@ -13,6 +13,7 @@ from spinlight._checks import nonnegative_number, positive_integer
 from spinlight._random import Seed, derive_seed, resolve_seed, uniform
 from spinlight.ising import Draws, Ising, Law, LogPartition, exact_probabilities
 from spinlight.ising.enumeration import spins_of_numbers
+from spinlight.ising.problem import require_problem
 from spinlight.samplers.base import Sampler, draws_of, initial_spins
 
 
@@ -52,6 +53,7 @@ class Exact(Sampler):
         started = time.perf_counter()
         resolved = resolve_seed(seed)
         count = positive_integer("count", count)
+        require_problem(problem)
         if initial is not None:
             initial_spins(problem, count, resolved, initial)
         if problem.batch is None:

@@ -107,6 +107,7 @@ def test_fields_cannot_be_written(tmp_path: Path) -> None:
         ("4 x\n", "line 1: two integers"),
         ("0 0\n", "line 1: two integers"),
         ("4 5 6\n", "line 1: two integers"),
+        ("99999999999 0\n", "line 1: two integers `n m` with n from 1 to 2147483647"),
         ("3 2\n1 2 1\n", "promises 2 entries in its first line and holds 1"),
         ("3 1\n1 2 1\n2 3 1\n", "promises 1 entries in its first line and holds 2"),
         ("3 2\n1 2 1\n\n1 4 1\n", "line 4: .*got '1 4 1'"),

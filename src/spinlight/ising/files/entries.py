@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from spinlight._checks import MOST
 from spinlight._errors import FileFormatError
 
 _GZIP = b"\x1f\x8b"
@@ -83,8 +84,10 @@ def _header(name: str, number: int, words: list[str]) -> tuple[int, int]:
         size, count = (int(word) for word in words)
     except ValueError:
         size, count = 0, 0
-    if size < 1 or count < 0:
-        raise FileFormatError(f"{name}, line {number}: two integers `n m` were expected, got {' '.join(words)[:60]!r}")
+    if not 1 <= size <= MOST or count < 0:
+        raise FileFormatError(
+            f"{name}, line {number}: two integers `n m` with n from 1 to {MOST} were expected, got {' '.join(words)[:60]!r}"
+        )
     return size, count
 
 
