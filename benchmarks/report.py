@@ -68,7 +68,8 @@ def fit_lines(metrics: Mapping[str, Any]) -> list[str]:
     return [
         f"{data['cells']} cells, {data['genes']} genes, {settings['latent']} latent bits, {settings['epochs']} epochs, seed "
         f"{settings['seed']}, {seconds:.0f} s: ELBO {elbo['train']:.1f} nats per cell{held_out}, standard error "
-        f"{_error(elbo)}, of log Z {_error(metrics['log_partition'])}. Leiden at resolution 1 for both. "
+        f"{_error(elbo)}, of log Z {_error(metrics['log_partition'])}. Leiden at resolution 1 for both: how many clusters "
+        "that gives is a property of each neighbour graph. "
         + ", ".join(f"{name} {number}" for name, number in versions.items())
         + ".",
         "",
