@@ -1,42 +1,23 @@
-"""The way from a problem and a set of chains to the kernels and back."""
+"""Chains that sweep: their settings, and the way from a problem and its chains to the kernels and back."""
 
 from __future__ import annotations
 
 import warnings
-from typing import Protocol
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spinlight._checks import nonnegative_integer, thread_count
+from spinlight._checks import nonnegative_integer, nonnegative_number, thread_count
 from spinlight._errors import InvalidSettingError, InvalidStateError, SpinlightWarning
 from spinlight._progress import progress_bar
-from spinlight.ising import Ising
+from spinlight.ising import Ising, Law
 from spinlight.ising.packing import kernel_couplings, kernel_fields, largest_local_field
 from spinlight.ising.problem import require_problem
-from spinlight.samplers.base import ChainState
-
-
-class Walker(Protocol):
-    """The settings of a Markov chain that sweeps."""
-
-    @property
-    def beta(self) -> float:
-        """Inverse temperature."""
-        ...
-
-    @property
-    def threads(self) -> int | None:
-        """How many threads to use."""
-        ...
-
-    @property
-    def progress(self) -> bool:
-        """Whether to show a bar."""
-        ...
-
+from spinlight.samplers.base import ChainState, MarkovChain
 
 _LARGEST_BETA = 1e30
 
@@ -57,24 +38,43 @@ def warn_of_rounding(problem: Ising, beta: float) -> None:
         )
 
 
-def walk(chain: Walker, problem: Ising, state: ChainState, sweeps: int, *, heat_bath: bool) -> ChainState:
-    """Return the chains after `sweeps` more sweeps by one rule."""
-    kernel_fields(
-        require_problem(problem)
-    )  # refuses what float32 cannot hold, before the warning of what it holds badly
-    warn_of_rounding(problem, chain.beta)
-    spins = sweep(
-        problem,
-        state.spins,
-        np.full(nonnegative_integer("sweeps", sweeps), float(chain.beta)),
-        heat_bath=heat_bath,
-        seed=state.seed,
-        first_sweep=state.sweeps,
-        threads=chain.threads,
-        progress=chain.progress,
-        title=type(chain).__name__,
-    )
-    return ChainState(spins, state.seed, state.sweeps + int(sweeps))
+@dataclass(frozen=True, kw_only=True)
+class SweepingChain(MarkovChain):
+    """A Markov chain at one temperature that visits the sites in turn; the rule of a visit is what a sampler adds."""
+
+    law: ClassVar[Law] = "asymptotic"
+    heat_bath: ClassVar[bool]
+    """Whether a visit draws from the conditional law, or proposes a flip."""
+
+    sweeps: int = 1000
+    beta: float = 1.0
+    threads: int | None = None
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        nonnegative_integer("sweeps", self.sweeps)
+        nonnegative_number("beta", self.beta)
+        thread_count(self.threads)
+
+    def step(self, problem: Ising, state: ChainState, sweeps: int) -> ChainState:
+        """Return the chains after `sweeps` more sweeps; see `MarkovChain.step`."""
+        kernel_fields(
+            require_problem(problem)
+        )  # refuses what float32 cannot hold, before the warning of what it holds badly
+        warn_of_rounding(problem, self.beta)
+        spins = sweep(
+            problem,
+            state.spins,
+            np.full(nonnegative_integer("sweeps", sweeps), float(self.beta)),
+            heat_bath=self.heat_bath,
+            seed=state.seed,
+            first_sweep=state.sweeps,
+            threads=self.threads,
+            progress=self.progress,
+            title=type(self).__name__,
+        )
+        return ChainState(spins, state.seed, state.sweeps + int(sweeps))
 
 
 def sweep(

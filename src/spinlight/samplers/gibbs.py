@@ -5,14 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from spinlight._checks import nonnegative_integer, nonnegative_number, thread_count
-from spinlight.ising import Ising, Law
-from spinlight.samplers._chains import walk
-from spinlight.samplers.base import ChainState, MarkovChain
+from spinlight.samplers._chains import SweepingChain
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gibbs(MarkovChain):
+class Gibbs(SweepingChain):
     """Draws each spin in turn from its conditional law given the others.
 
     p(s_i = +1 | rest) = 1 / (1 + exp(-2 beta f_i)),  f_i = h_i + sum_j J_ij s_j
@@ -42,25 +39,11 @@ class Gibbs(MarkovChain):
         Geman & Geman 1984, "Stochastic relaxation, Gibbs distributions, and the Bayesian restoration of images".
 
     Example:
+        >>> from spinlight.ising import Ising
         >>> problem = Ising([0.0, 0.0], [[0.0, 1.0], [1.0, 0.0]])
         >>> draws = Gibbs(sweeps=50).draw(problem, 1000, seed=0)
         >>> bool(abs(draws.expectation(lambda s: s[..., 0] * s[..., 1]) - 0.7616) < 0.1)  # tanh(1)
         True
     """
 
-    law: ClassVar[Law] = "asymptotic"
-
-    sweeps: int = 1000
-    beta: float = 1.0
-    threads: int | None = None
-    progress: bool = True
-
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        nonnegative_integer("sweeps", self.sweeps)
-        nonnegative_number("beta", self.beta)
-        thread_count(self.threads)
-
-    def step(self, problem: Ising, state: ChainState, sweeps: int) -> ChainState:
-        """Return the chains after `sweeps` more sweeps; see `MarkovChain.step`."""
-        return walk(self, problem, state, sweeps, heat_bath=True)
+    heat_bath: ClassVar[bool] = True
