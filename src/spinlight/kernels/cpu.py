@@ -18,6 +18,8 @@ References:
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 from numba import njit
 
@@ -55,6 +57,74 @@ LAZY = 7 / 8
 """Metropolis accepts with min(1, exp(-x), LAZY max(1, exp(-x))), x = beta dE: the usual rule, but for moves of almost no
 cost, which are refused now and then. A scan that accepted them all would repeat itself for ever: a free spin would
 alternate, sweep after sweep. a(x) / a(-x) = exp(-x) for every x, so detailed balance holds."""
+
+
+class Group(NamedTuple):
+    """Sixteen chains and what is theirs alone.
+
+    Args:
+        external: h per lane, (16 * sites,) float32.
+        spins: -1/+1 per lane, (16 * sites,) float32, changed in place.
+        seed: two words, (2,) uint32.
+        chains: number of the chain in each lane, (16,) uint32.
+    """
+
+    external: Any
+    spins: Any
+    seed: Any
+    chains: Any
+
+
+class Edges(NamedTuple):
+    """Sparse couplings in compressed rows, with the order of visits.
+
+    Args:
+        order: sites in the order of visits, (sites,) uint64.
+        starts: (sites + 1,) uint64.
+        neighbours: (2 * edges,) uint64.
+        weights: (2 * edges,) float32.
+    """
+
+    order: Any
+    starts: Any
+    neighbours: Any
+    weights: Any
+
+
+class Target(NamedTuple):
+    """p(s) ~ exp(-beta E(s) + keep sum_i base_i s_i): the law that a sweep keeps.
+
+    Args:
+        beta: inverse temperature, float64, above 0.
+        keep: float32.
+        base: (sites,) float32.
+    """
+
+    beta: Any
+    keep: Any
+    base: Any
+
+
+class Waiting(NamedTuple):
+    """Flips that the local fields of a dense problem do not contain yet.
+
+    Args:
+        rows: which sites, (8,).
+        changes: s' - s per lane, (16 * 8,) float32.
+    """
+
+    rows: Any
+    changes: Any
+
+
+@njit(nogil=True, inline="always")
+def draw_words(words, seed, lanes, first, sweep):
+    """Write the random words of four visits from `first` on, four times sixteen; `sweep` holds the sweep's number."""
+    w0, w1, w2, w3 = threefry(seed[0], seed[1], lanes, u32(first // 4), sweep[0], sweep[1])
+    store(words, 0, w0)
+    store(words, 16, w1)
+    store(words, 32, w2)
+    store(words, 48, w3)
 
 
 @njit(nogil=True, inline="always")
@@ -143,8 +213,9 @@ def spin_change(rule, f, s, word, scale, shift):
 
 
 @njit(nogil=True, fastmath={"contract"})
-def rank_update(fields, couplings, sites, rows, changes, count):
+def rank_update(fields, couplings, waiting, count):
     """Add J[:, row] * change to the local fields for eight pending flips; those from `count` on are zero."""
+    rows, changes = waiting
     for p in range(count, PENDING):
         rows[p] = rows[0]
         store(changes, 16 * p, splat(f32(0.0)))
@@ -152,7 +223,7 @@ def rank_update(fields, couplings, sites, rows, changes, count):
     d4, d5, d6, d7 = load(changes, 64), load(changes, 80), load(changes, 96), load(changes, 112)
     r0, r1, r2, r3 = couplings[rows[0]], couplings[rows[1]], couplings[rows[2]], couplings[rows[3]]
     r4, r5, r6, r7 = couplings[rows[4]], couplings[rows[5]], couplings[rows[6]], couplings[rows[7]]
-    for j in range(sites):
+    for j in range(couplings.shape[0]):
         f = load(fields, 16 * j)
         f = fma(splat(r0[j]), d0, f)
         f = fma(splat(r1[j]), d1, f)
@@ -166,45 +237,41 @@ def rank_update(fields, couplings, sites, rows, changes, count):
 
 
 @njit(nogil=True)
-def local_fields(fields, couplings, external, spins, rows, changes):
+def local_fields(fields, couplings, group, waiting):
     """Set the local fields to h + J s."""
     sites = couplings.shape[0]
     for j in range(sites):
-        store(fields, 16 * j, load(external, 16 * j))
+        store(fields, 16 * j, load(group.external, 16 * j))
     for first in range(0, sites, PENDING):
         count = min(PENDING, sites - first)
         for p in range(count):
-            rows[p] = first + p
-            store(changes, 16 * p, load(spins, 16 * (first + p)))
-        rank_update(fields, couplings, sites, rows, changes, count)
+            waiting.rows[p] = first + p
+            store(waiting.changes, 16 * p, load(group.spins, 16 * (first + p)))
+        rank_update(fields, couplings, waiting, count)
 
 
 @njit(nogil=True, fastmath={"contract"})
-def dense_sweep(rule, fields, couplings, spins, base, keep, beta, seed, chains, sweep, rows, changes, words, pending):
-    """Visit every site once, in order, at p(s) ~ exp(-beta E(s) + keep sum_i base_i s_i); return the number of pending flips."""
-    sites = couplings.shape[0]
-    scale = splat(f32(0.5 / beta))
-    inverse = f32(-keep / beta)
+def dense_sweep(rule, target, couplings, group, fields, waiting, pending, words, sweep):
+    """Visit every site once, in order; return the number of pending flips."""
+    sites, (rows, changes), (_, spins, seed, chains) = couplings.shape[0], waiting, group
     lanes = load(chains, 0)
+    scale = splat(f32(0.5 / target.beta))
+    inverse = f32(-target.keep / target.beta)
     for first in range(0, sites, 4):
-        w0, w1, w2, w3 = threefry(seed[0], seed[1], lanes, u32(first // 4), sweep[0], sweep[1])
-        store(words, 0, w0)
-        store(words, 16, w1)
-        store(words, 32, w2)
-        store(words, 48, w3)
+        draw_words(words, seed, lanes, first, sweep)
         for i in range(first, min(first + 4, sites)):
             word = load(words, 16 * (i - first))
             f = load(fields, 16 * i)
             for p in range(pending):
                 f = fma(splat(couplings[rows[p], i]), load(changes, 16 * p), f)
-            change = spin_change(rule, f, load(spins, 16 * i), word, scale, splat(inverse * base[i]))
+            change = spin_change(rule, f, load(spins, 16 * i), word, scale, splat(inverse * target.base[i]))
             if any_lane(less(splat(f32(0.0)), change * change)):
                 store(spins, 16 * i, load(spins, 16 * i) + change)
                 rows[pending] = i
                 store(changes, 16 * pending, change)
                 pending += 1
                 if pending == PENDING:
-                    rank_update(fields, couplings, sites, rows, changes, pending)
+                    rank_update(fields, couplings, waiting, pending)
                     pending = 0
     return pending
 
@@ -217,90 +284,87 @@ def split_counter(number, words):
     words[1] = u32(counter >> np.uint64(32))
 
 
+@njit(nogil=True)
+def no_flips():
+    """Return room for the pending flips."""
+    return Waiting(np.zeros(PENDING, np.uintp), np.empty(16 * PENDING, np.float32))
+
+
 @njit(nogil=True, cache=True)
-def dense_chains(rule, couplings, external, spins, betas, seed, chains, first_sweep, control, worker):
+def dense_chains(rule, couplings, group, betas, first_sweep, control, worker):
     """Sweep one group of sixteen chains once per entry of `betas`.
 
     Args:
         rule: METROPOLIS or HEAT_BATH.
         couplings: J, (sites, sites) float32, symmetric with a zero diagonal.
-        external: h per lane, (16 * sites,) float32.
-        spins: -1/+1 per lane, (16 * sites,) float32, changed in place.
+        group: the chains.
         betas: inverse temperature of each sweep, (sweeps,) float64, above 0.
-        seed: two words, (2,) uint32.
-        chains: number of the chain in each lane, (16,) uint32.
         first_sweep: number of the first sweep.
         control: [stop, sweeps done by worker 0, 1, ...], int64.
         worker: which of them this is.
     """
-    sites = couplings.shape[0]
-    fields, rows, changes = (
-        np.empty(16 * sites, np.float32),
-        np.zeros(PENDING, np.uintp),
-        np.empty(16 * PENDING, np.float32),
-    )
-    words, sweep, base = np.empty(64, np.uint32), np.empty(2, np.uint32), np.zeros(sites, np.float32)
-    pending = 0
+    sites, waiting, pending = couplings.shape[0], no_flips(), 0
+    fields, base = np.empty(16 * sites, np.float32), np.zeros(sites, np.float32)
+    words, sweep = np.empty(64, np.uint32), np.empty(2, np.uint32)
     for k in range(betas.shape[0]):
         if control[0] != 0:
             return
         if k % REFRESH == 0:
-            local_fields(fields, couplings, external, spins, rows, changes)
+            local_fields(fields, couplings, group, waiting)
             pending = 0
         split_counter(first_sweep + k, sweep)
-        pending = dense_sweep(
-            rule, fields, couplings, spins, base, f32(0.0), betas[k], seed, chains, sweep, rows, changes, words, pending
-        )
+        target = Target(betas[k], f32(0.0), base)
+        pending = dense_sweep(rule, target, couplings, group, fields, waiting, pending, words, sweep)
         control[1 + worker] += 1
 
 
 @njit(nogil=True, cache=True)
-def dense_annealed(couplings, external, spins, base, path, seed, chains, log_weights, control, worker):
+def dense_annealed(couplings, group, base, path, log_weights, control, worker):
     """Walk one group of sixteen chains along p_b(s) ~ exp((1 - b) sum_i base_i s_i - b E(s)) and add up log weights.
 
     At every step from path[k] to path[k + 1] the weight takes (path[k + 1] - path[k]) (E_base(s) - E(s)) before a heat-bath
     sweep at path[k + 1]; the last sweep is left out, since it changes no weight.
 
     Args:
-        couplings, external, spins, seed, chains, control, worker: as `dense_chains`.
+        couplings, group, control, worker: as `dense_chains`.
         base: fields of the independent distribution at b = 0, (sites,) float32.
         path: values of b, (steps + 1,) float64.
         log_weights: (16,) float64, added to.
     """
-    sites = couplings.shape[0]
-    fields, rows, changes = (
-        np.empty(16 * sites, np.float32),
-        np.zeros(PENDING, np.uintp),
-        np.empty(16 * PENDING, np.float32),
-    )
-    words, sweep, scratch = np.empty(64, np.uint32), np.empty(2, np.uint32), np.empty(16, np.float32)
+    waiting, fields = no_flips(), np.empty(16 * couplings.shape[0], np.float32)
+    words, sweep = np.empty(64, np.uint32), np.empty(2, np.uint32)
     for k in range(path.shape[0] - 1):
         if control[0] != 0:
             return
         if k % REFRESH == 0:
-            local_fields(fields, couplings, external, spins, rows, changes)
-        store(scratch, 0, energy_gap(fields, external, spins, base))
-        for lane in range(16):
-            log_weights[lane] += (path[k + 1] - path[k]) * np.float64(scratch[lane])
+            local_fields(fields, couplings, group, waiting)
+        add_weights(log_weights, path[k + 1] - path[k], energy_gap(fields, group, base))
         control[1 + worker] += 1
         if k + 2 == path.shape[0] or path[k + 1] <= 0.0:
             continue
         split_counter(k, sweep)
-        keep = f32(1.0 - path[k + 1])
-        pending = dense_sweep(
-            HEAT_BATH, fields, couplings, spins, base, keep, path[k + 1], seed, chains, sweep, rows, changes, words, 0
-        )
+        target = Target(path[k + 1], f32(1.0 - path[k + 1]), base)
+        pending = dense_sweep(HEAT_BATH, target, couplings, group, fields, waiting, 0, words, sweep)
         if pending:
-            rank_update(fields, couplings, sites, rows, changes, pending)
+            rank_update(fields, couplings, waiting, pending)
+
+
+@njit(nogil=True)
+def add_weights(log_weights, step, gap):
+    """Add `step` times a vector to log weights in float64."""
+    scratch = np.empty(16, np.float32)
+    store(scratch, 0, gap)
+    for lane in range(16):
+        log_weights[lane] += step * np.float64(scratch[lane])
 
 
 @njit(nogil=True, fastmath={"contract"})
-def energy_gap(fields, external, spins, base):
+def energy_gap(fields, group, base):
     """Return E_base(s) - E(s) = sum_i s_i ((f_i + h_i) / 2 - base_i) in every lane."""
     total, half = splat(f32(0.0)), splat(f32(0.5))
     for i in range(base.shape[0]):
-        mean = fma(load(fields, 16 * i) + load(external, 16 * i), half, splat(f32(0.0) - base[i]))
-        total = fma(load(spins, 16 * i), mean, total)
+        mean = fma(load(fields, 16 * i) + load(group.external, 16 * i), half, splat(f32(0.0) - base[i]))
+        total = fma(load(group.spins, 16 * i), mean, total)
     return total
 
 
@@ -314,21 +378,16 @@ def field_at(i, starts, neighbours, weights, external, spins):
 
 
 @njit(nogil=True, fastmath={"contract"})
-def sparse_sweep(
-    rule, order, starts, neighbours, weights, external, spins, base, keep, beta, seed, chains, sweep, words
-):
-    """Visit every site once, in `order`, at p(s) ~ exp(-beta E(s) + keep sum_i base_i s_i)."""
+def sparse_sweep(rule, target, edges, group, words, sweep):
+    """Visit every site once, in the order of the edges."""
+    (order, starts, neighbours, weights), (external, spins, seed, chains) = edges, group
+    lanes = load(chains, 0)
     sites = order.shape[0]
-    double = splat(f32(-2.0 * beta))
+    double = splat(f32(-2.0 * target.beta))
     unit, half, one = splat(f32(2.0**-32)), splat(f32(0.5)), splat(f32(1.0))
     lazy = splat(f32(LAZY))
-    lanes = load(chains, 0)
     for first in range(0, sites, 4):
-        w0, w1, w2, w3 = threefry(seed[0], seed[1], lanes, u32(first // 4), sweep[0], sweep[1])
-        store(words, 0, w0)
-        store(words, 16, w1)
-        store(words, 32, w2)
-        store(words, 48, w3)
+        draw_words(words, seed, lanes, first, sweep)
         for v in range(first, min(first + 4, sites)):
             i = order[v]
             f = field_at(i, starts, neighbours, weights, external, spins)
@@ -339,79 +398,37 @@ def sparse_sweep(
                 accept = less(number * unit, minimum(minimum(gain, one), maximum(gain, one) * lazy))
                 store(spins, 16 * i, select(accept, splat(f32(0.0)) - s, s))
             else:
-                x = fma(f, double, splat(f32(-2.0) * keep * base[i]))
+                x = fma(f, double, splat(f32(-2.0) * target.keep * target.base[i]))
                 up = less(fma(number * unit, exp(x), number * unit), one)
                 store(spins, 16 * i, select(up, one, splat(f32(-1.0))))
 
 
 @njit(nogil=True, cache=True)
-def sparse_chains(
-    rule, order, starts, neighbours, weights, external, spins, betas, seed, chains, first_sweep, control, worker
-):
-    """Sweep one group of sixteen chains once per entry of `betas`.
-
-    Args:
-        order: sites in the order of visits, (sites,) uint64.
-        starts, neighbours, weights: the couplings in compressed rows: uint64 (sites + 1,), uint64 and float32 (2 * edges,).
-        rule, external, spins, betas, seed, chains, first_sweep, control, worker: as `dense_chains`.
-    """
-    words, sweep, base = np.empty(64, np.uint32), np.empty(2, np.uint32), np.zeros(order.shape[0], np.float32)
+def sparse_chains(rule, edges, group, betas, first_sweep, control, worker):
+    """Sweep one group of sixteen chains once per entry of `betas`, as `dense_chains` does."""
+    words, sweep, base = np.empty(64, np.uint32), np.empty(2, np.uint32), np.zeros(edges.order.shape[0], np.float32)
     for k in range(betas.shape[0]):
         if control[0] != 0:
             return
         split_counter(first_sweep + k, sweep)
-        sparse_sweep(
-            rule,
-            order,
-            starts,
-            neighbours,
-            weights,
-            external,
-            spins,
-            base,
-            f32(0.0),
-            betas[k],
-            seed,
-            chains,
-            sweep,
-            words,
-        )
+        sparse_sweep(rule, Target(betas[k], f32(0.0), base), edges, group, words, sweep)
         control[1 + worker] += 1
 
 
 @njit(nogil=True, cache=True)
-def sparse_annealed(
-    order, starts, neighbours, weights, external, spins, base, path, seed, chains, log_weights, control, worker
-):
+def sparse_annealed(edges, group, base, path, log_weights, control, worker):
     """Walk one group of sixteen chains as `dense_annealed` does, on compressed rows."""
-    fields, words = np.empty(16 * order.shape[0], np.float32), np.empty(64, np.uint32)
-    sweep, scratch = np.empty(2, np.uint32), np.empty(16, np.float32)
+    order, starts, neighbours, weights = edges
+    fields = np.empty(16 * order.shape[0], np.float32)
+    words, sweep = np.empty(64, np.uint32), np.empty(2, np.uint32)
     for k in range(path.shape[0] - 1):
         if control[0] != 0:
             return
         for i in range(order.shape[0]):
-            store(fields, 16 * i, field_at(i, starts, neighbours, weights, external, spins))
-        store(scratch, 0, energy_gap(fields, external, spins, base))
-        for lane in range(16):
-            log_weights[lane] += (path[k + 1] - path[k]) * np.float64(scratch[lane])
+            store(fields, 16 * i, field_at(i, starts, neighbours, weights, group.external, group.spins))
+        add_weights(log_weights, path[k + 1] - path[k], energy_gap(fields, group, base))
         control[1 + worker] += 1
         if k + 2 == path.shape[0] or path[k + 1] <= 0.0:
             continue
         split_counter(k, sweep)
-        keep = f32(1.0 - path[k + 1])
-        sparse_sweep(
-            HEAT_BATH,
-            order,
-            starts,
-            neighbours,
-            weights,
-            external,
-            spins,
-            base,
-            keep,
-            path[k + 1],
-            seed,
-            chains,
-            sweep,
-            words,
-        )
+        sparse_sweep(HEAT_BATH, Target(path[k + 1], f32(1.0 - path[k + 1]), base), edges, group, words, sweep)

@@ -49,9 +49,9 @@ class DenseCouplings:
         """Vector operations that a visit of sixteen chains takes, roughly."""
         return 40 + self.sites
 
-    def arguments(self) -> tuple[Any, ...]:
+    def arrays(self) -> Floats:
         """Return what the kernels take."""
-        return (self.matrix,)
+        return self.matrix
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,9 +80,9 @@ class SparseCouplings:
         """Vector operations that a visit of sixteen chains takes, roughly."""
         return 50 + self.weights.shape[0] // self.sites
 
-    def arguments(self) -> tuple[Any, ...]:
+    def arrays(self) -> cpu.Edges:
         """Return what the kernels take."""
-        return (self.order, self.starts, self.neighbours, self.weights)
+        return cpu.Edges(self.order, self.starts, self.neighbours, self.weights)
 
 
 Couplings = DenseCouplings | SparseCouplings
@@ -118,18 +118,7 @@ def sweep_chains(
     betas = np.maximum(betas, _SMALLEST_BETA)
 
     def run(group: int, control: NDArray[np.int64], worker: int) -> None:
-        kernel(
-            rule,
-            *couplings.arguments(),
-            groups.external[group % len(groups.external)],
-            groups.spins[group],
-            betas,
-            groups.seed,
-            groups.chains[group],
-            first_sweep,
-            control,
-            worker,
-        )
+        kernel(rule, couplings.arrays(), groups[group], betas, first_sweep, control, worker)
 
     cost = couplings.sites * couplings.visit_cost * len(betas) * groups.count
     _run_groups(run, groups.count, len(betas), threads if cost > _INLINE_VISIT_COST else 0, progress)
@@ -165,18 +154,7 @@ def annealed_weights(
     log_weights = np.zeros((groups.count, LANES))
 
     def run(group: int, control: NDArray[np.int64], worker: int) -> None:
-        kernel(
-            *couplings.arguments(),
-            groups.external[group % len(groups.external)],
-            groups.spins[group],
-            base,
-            path,
-            groups.seed,
-            groups.chains[group],
-            log_weights[group],
-            control,
-            worker,
-        )
+        kernel(couplings.arrays(), groups[group], base, path, log_weights[group], control, worker)
 
     cost = couplings.sites * couplings.visit_cost * len(path) * groups.count
     _run_groups(run, groups.count, len(path) - 1, threads if cost > _INLINE_VISIT_COST else 0, progress)
@@ -194,6 +172,11 @@ class _Groups:
         self.external = self._packed(fields) if shared is None else shared
         self.seed = np.array([seed & 0xFFFFFFFF, seed >> 32], np.uint32)
         self.chains = np.arange(self.count * LANES, dtype=np.uint32).reshape(self.count, LANES)
+
+    def __getitem__(self, group: int) -> cpu.Group:
+        """Return what a kernel takes of one group."""
+        external = self.external[group % len(self.external)]
+        return cpu.Group(external, self.spins[group], self.seed, self.chains[group])
 
     def _packed(self, rows: Floats) -> Floats:
         padded = np.ones((self.count * LANES, self._sites), np.float32)
