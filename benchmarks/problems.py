@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 
+from spinlight._files import data_folder
 from spinlight.ising import Ising, ising_from_edges, read_rudy
 
 ROOT = Path(__file__).parents[1]
@@ -46,7 +46,7 @@ def gset_like(seed: int) -> tuple[Ising, str]:
     G1 is read from the folder `SPINLIGHT_DATA`, or ../shared/data; without it, a random graph of its 19,176 edges stands in
     (rudy made G1 as a random graph of density 6 %). The offset is dropped: energies are compared relative to their size.
     """
-    path = Path(os.environ.get("SPINLIGHT_DATA") or ROOT / "../shared/data") / "ising" / "gset" / "G1.txt.gz"
+    path = data_folder() / "ising" / "gset" / "G1.txt.gz"
     if path.is_file():
         graph = read_rudy(path)
         return Ising(graph.fields, graph.couplings), "gset-G1"

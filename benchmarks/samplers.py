@@ -44,7 +44,7 @@ def cases() -> list[Case]:
         *listed,
         Case("anneal/torus-50x50", _anneal_torus),
         Case("anneal/3-regular-2000", _anneal_regular),
-        Case("anneal/gset-48", _anneal_gset),
+        Case("anneal/gset-G1", _anneal_gset),
         Case("heat-bath/dense-256", _heat_bath_dense),
         Case("heat-bath/torus-40x40", _heat_bath_torus),
         Case("start/first-call", _first_call),
@@ -94,7 +94,7 @@ def _anneal(
     *,
     dense: bool,
 ) -> list[Claim]:
-    """Return two speed rows and one energy row per peer."""
+    """Return a speed row for each way to call a peer, and an energy row for each peer."""
     threads = harness.cores()
     if settings.quick:
         reads, schedule = max(threads, reads // 8), replace(schedule, sweeps=schedule.sweeps // 10)

@@ -41,7 +41,7 @@ def main() -> None:
     torch.manual_seed(1)
     training, test = digits()
     machine = RestrictedBoltzmannMachine(training.shape[1], HIDDEN)
-    machine.initialise_biases(training)
+    machine.initialize_biases(training)
 
     def log_likelihood(log_partition: float) -> float:
         return -float(machine.free_energy(test).mean().detach()) - log_partition

@@ -9,7 +9,8 @@ import torch
 
 from spinlight._checks import bits_of, require_extra, spins_of
 from spinlight._errors import InvalidStateError, MissingExtraError
-from spinlight._files import atomic_file
+from spinlight._files import atomic_file, data_folder
+from spinlight._random import bernoulli, positions_of
 
 
 @pytest.mark.parametrize("value", ["up", [["a"]], [[1, 1], [1]], torch.ones(2, dtype=torch.complex64), object()])
@@ -55,3 +56,27 @@ def test_writers_of_one_file_do_not_mix(tmp_path: Path) -> None:
         writer.join()
     assert (tmp_path / "result.bin").read_bytes() in contents
     assert os.listdir(tmp_path) == ["result.bin"]
+
+
+def test_bits_have_their_probabilities_and_both_halves_of_a_seed_count() -> None:
+    probabilities = torch.tensor([0.0, 0.2, 1.0]).expand(20_000, 3)
+    bits = bernoulli(probabilities, 1)
+    assert abs(float(bits.mean(0)[1]) - 0.2) < 5 * (0.16 / 20_000) ** 0.5
+    assert bits.mean(0)[[0, 2]].tolist() == [0.0, 1.0]
+    assert not torch.equal(bits, bernoulli(probabilities, 1 + 2**32))
+
+
+def test_positions_are_those_where_the_cumulated_weights_pass() -> None:
+    weights = torch.tensor([[1.0, 0.0, 3.0], [0.0, 2.0, 2.0]])
+    targets = torch.tensor([[0.0, 0.24, 0.25, 0.999], [0.0, 0.49, 0.5, 1.0]])
+    assert positions_of(weights, targets).tolist() == [[0, 0, 2, 2], [1, 1, 2, 2]]
+
+
+def test_shared_data_lie_where_the_variable_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    for value in ("", None):
+        monkeypatch.delenv("SPINLIGHT_DATA", raising=False) if value is None else monkeypatch.setenv(
+            "SPINLIGHT_DATA", value
+        )
+        assert data_folder() == Path("../shared/data")
+    monkeypatch.setenv("SPINLIGHT_DATA", "elsewhere")
+    assert data_folder() == Path("elsewhere")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
-import importlib
+import importlib.metadata
 import inspect
 import re
 import subprocess
@@ -272,4 +272,6 @@ def test_importing_changes_nothing_in_the_process() -> None:
 
 def test_the_version_is_stated_once() -> None:
     project = (PACKAGE.parents[1] / "pyproject.toml").read_text(encoding="utf-8")
-    assert f'version = "{spinlight.__version__}"' in project
+    assert 'dynamic = ["version"]' in project
+    assert "\nversion = " not in project.split("[project]")[1].split("\n[")[0]
+    assert importlib.metadata.version("spinlight") == spinlight.__version__

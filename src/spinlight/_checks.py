@@ -75,6 +75,14 @@ def positive_number(name: str, value: object) -> float:
     return number
 
 
+def fraction(name: str, value: object) -> float:
+    """Return `value` as a float if it is a number of at least zero and below one."""
+    number = nonnegative_number(name, value)
+    if number >= 1:
+        raise InvalidSettingError(f"{name} must be below 1, got {value!r}")
+    return number
+
+
 def thread_count(threads: int | None) -> int:
     """Return the wanted number of threads: by default torch's, which is 1 in a data loader's worker."""
     return torch.get_num_threads() if threads is None else positive_integer("threads", threads)

@@ -1,4 +1,4 @@
-"""Files that are either written whole or not at all."""
+"""Files that are either written whole or not at all, npz files read without pickle, and where shared data lie."""
 
 from __future__ import annotations
 
@@ -29,6 +29,11 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
+
+
+def data_folder() -> Path:
+    """Return the folder of shared datasets: SPINLIGHT_DATA, or ../shared/data beside the working directory."""
+    return Path(os.environ.get("SPINLIGHT_DATA") or "../shared/data")
 
 
 def load_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:

@@ -45,11 +45,16 @@ class _Bar:
 
     def _open(self, total: int) -> None:
         from rich.console import Console
+        from rich.errors import LiveError
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
         columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
         bar = Progress(*columns, console=Console(stderr=True), transient=True)
         task = bar.add_task(self._title, total=total)
-        bar.start()
+        try:
+            bar.start()
+        except LiveError:  # another bar has the terminal
+            self._update = lambda done, whole: None
+            return
         self._close = bar.stop
         self._update = lambda done, whole: bar.update(task, completed=done, total=whole)

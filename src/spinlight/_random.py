@@ -48,3 +48,25 @@ def derive_seed(seed: int, stream: int) -> int:
 def uniform(seed: int, *shape: int) -> Tensor:
     """Return uniform numbers in [0, 1), float64: PCG64 of the whole seed (torch's CPU generator reads 32 bits of it)."""
     return torch.from_numpy(np.asarray(np.random.Generator(np.random.PCG64(seed)).random(shape)))
+
+
+def bernoulli(probabilities: Tensor, seed: int) -> Tensor:
+    """Return independent bits that are 1 with these probabilities, in their dtype and on their device."""
+    if probabilities.device.type != "cpu":
+        return torch.bernoulli(probabilities, generator=torch.Generator(probabilities.device).manual_seed(seed))
+    return (uniform(seed, *probabilities.shape) < probabilities).to(probabilities)
+
+
+def positions_of(weights: Tensor, targets: Tensor) -> Tensor:
+    """Return where the cumulated weights pass each target, a fraction in [0, 1) of their sum: draws in proportion to the weights.
+
+    Args:
+        weights: at least 0, shape (..., entries).
+        targets: shape (..., count).
+
+    Returns:
+        int64, the shape of `targets`.
+    """
+    cumulative = weights.to(torch.float64).cumsum(-1)
+    found = torch.searchsorted(cumulative, cumulative[..., -1:] * targets.to(cumulative), right=True)
+    return found.clamp(max=weights.shape[-1] - 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -82,3 +83,13 @@ def test_a_run_is_copied_and_shown_on_both_pages(tmp_path) -> None:
         assert "standard error 0.02, of log Z unknown" in text
         assert "silhouette |" not in text
     assert (tmp_path / "docs/run/cells.png").read_bytes() == b"picture"
+
+
+def test_the_pages_in_the_tree_are_those_that_the_stored_results_make(tmp_path) -> None:
+    for name in ("README.md", "benchmarks/results", "docs/results.md", "docs/run"):
+        source, target = report.ROOT / name, tmp_path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
+    report.main(tmp_path)
+    for name in ("README.md", "docs/results.md"):
+        assert (tmp_path / name).read_text() == (report.ROOT / name).read_text()

@@ -236,6 +236,25 @@ def test_impossible_sizes_are_refused(cells: AnnData, name: str) -> None:
         QBMVAE(cells, **{name: 0})
 
 
+@pytest.mark.parametrize("rate", [-0.1, 1.0, float("nan")])
+def test_impossible_rates_are_refused(cells: AnnData, rate: float) -> None:
+    from spinlight.cells import QBMVAE
+
+    QBMVAE.setup_anndata(cells)
+    with pytest.raises(InvalidSettingError, match="dropout_rate"):
+        QBMVAE(cells, dropout_rate=rate)
+    with pytest.raises(InvalidSettingError, match="lr"):
+        fitted(cells, epochs=1, plan_kwargs={"lr": rate if rate != 1.0 else 0.0})
+
+
+@pytest.mark.parametrize("key", ["batch_key", "labels_key"])
+def test_an_unknown_column_lists_the_columns_there_are(cells: AnnData, key: str) -> None:
+    from spinlight.cells import QBMVAE
+
+    with pytest.raises(UnknownNameError, match=r"'nope' is no column of obs; columns: kind, batch"):
+        QBMVAE.setup_anndata(cells, **{key: "nope"})
+
+
 def test_no_epochs_are_refused(cells: AnnData) -> None:
     with pytest.raises(InvalidSettingError, match="max_epochs"):
         fitted(cells, epochs=0)

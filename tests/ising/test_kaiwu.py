@@ -71,7 +71,7 @@ def test_the_lowest_row_of_a_solver_is_a_ground_state() -> None:
     assert hamiltonian(matrix.numpy()).min() + float(offset) == pytest.approx(enumerate_energies(problem).min())
 
 
-@pytest.mark.parametrize("rows", [all_bits(3), torch.ones(2, 1), torch.tensor(1), [[1.0, np.nan]]])
+@pytest.mark.parametrize("rows", [all_bits(3), torch.ones(2, 1), torch.tensor(1), [[1.0, np.nan]], "ab"])
 def test_what_is_no_solution_is_refused(rows: object) -> None:
     with pytest.raises(InvalidStateError):
         spins_from_kaiwu_rows(rows)

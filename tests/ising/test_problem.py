@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -10,7 +11,16 @@ import torch
 
 from helpers.enumeration import all_spins, energies_by_formula, enumerate_energies, random_ising
 from spinlight._errors import InvalidProblemError, InvalidSettingError, InvalidStateError
-from spinlight.ising import Ising
+from spinlight.ising import (
+    Ising,
+    clamp,
+    color_sites,
+    exact_probabilities,
+    ground_states,
+    log_partition,
+    qubo_from_ising,
+    write_rudy,
+)
 
 PAIR = [[0.0, 1.0], [1.0, 0.0]]
 
@@ -266,3 +276,21 @@ def test_attributes_cannot_be_replaced() -> None:
     problem = random_ising(3, seed=13)
     with pytest.raises(AttributeError):
         problem.fields = torch.zeros(3)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda thing: clamp(thing, [0], [1]),
+        color_sites,
+        exact_probabilities,
+        log_partition,
+        ground_states,
+        qubo_from_ising,
+        lambda thing: write_rudy(thing, "nowhere.txt"),
+    ],
+)
+@pytest.mark.parametrize("thing", [None, [[0.0, 1.0], [1.0, 0.0]], {(0, 1): 1.0}])
+def test_what_is_no_problem_is_refused_by_name(call: Callable[[object], object], thing: object) -> None:
+    with pytest.raises(InvalidProblemError, match="an Ising problem is needed"):
+        call(thing)

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from helpers.enumeration import all_spins, energies_by_formula
 from helpers.statistics import threshold, z_p_value
-from spinlight.kernels import cpu, lanes, reference, run
+from spinlight.kernels import lanes, noise, reference, run
 
 RULES = pytest.mark.parametrize("rule", [run.METROPOLIS, run.HEAT_BATH], ids=["metropolis", "heat_bath"])
 
@@ -84,12 +84,12 @@ def test_kernels_and_reference_give_the_same_spins(rule: int, sites: int, fields
 
 @njit
 def vector_log(x, out):
-    lanes.store(out, 0, cpu.log(lanes.load(x, 0)))
+    lanes.store(out, 0, noise.log(lanes.load(x, 0)))
 
 
 @njit
 def vector_exp(x, out):
-    lanes.store(out, 0, cpu.exp(lanes.load(x, 0)))
+    lanes.store(out, 0, noise.exp(lanes.load(x, 0)))
 
 
 def test_the_logarithm_is_that_of_float32() -> None:

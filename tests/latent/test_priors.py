@@ -269,3 +269,9 @@ def test_no_chains_and_no_sweeps_are_refused(name: str) -> None:
 def test_logits_that_are_no_numbers_are_refused(value: float) -> None:
     with pytest.raises(InvalidStateError, match="logits"):
         BoltzmannPrior(BoltzmannMachine(2), estimator=Enumeration()).kl_divergence(torch.tensor([[0.0, value]]))
+
+
+@pytest.mark.parametrize("estimator", [3, "annealed", AnnealedImportance])
+def test_what_estimates_nothing_is_refused(estimator: object) -> None:
+    with pytest.raises(InvalidSettingError, match="a method estimate"):
+        BoltzmannPrior(BoltzmannMachine(2), estimator=estimator)  # type: ignore[arg-type]

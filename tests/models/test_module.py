@@ -70,11 +70,11 @@ def visible_biases(machine: AbstractBoltzmannMachine) -> Tensor:
 
 @pytest.mark.parametrize("machine", [BoltzmannMachine(3), BoltzmannMachine(5, 2), RestrictedBoltzmannMachine(3, 2)])
 def test_biases_initialised_from_data_are_smoothed_log_odds(machine: AbstractBoltzmannMachine) -> None:
-    machine.initialise_biases(torch.tensor([[0, 1, 1], [0, 1, 0]]))
+    machine.initialize_biases(torch.tensor([[0, 1, 1], [0, 1, 0]]))
     torch.testing.assert_close(visible_biases(machine), torch.tensor([1 / 3, 3.0, 1.0]).log())
     assert isinstance(next(machine.parameters()), nn.Parameter)
 
 
 def test_biases_are_not_initialised_from_rows_of_another_length() -> None:
     with pytest.raises(InvalidStateError, match="3 entries"):
-        BoltzmannMachine(3).initialise_biases(torch.zeros(2, 4))
+        BoltzmannMachine(3).initialize_biases(torch.zeros(2, 4))

@@ -58,6 +58,7 @@ def test_the_same_seed_gives_the_same_step_whatever_torchs_global_state() -> Non
     fresh, fresher = (MACHINE.gibbs_step(start.repeat(8, 1)) for _ in range(2))
     assert torch.equal(first, second)
     assert not torch.equal(first, other)
+    assert not torch.equal(first, MACHINE.gibbs_step(start, seed=1 + 2**32))
     assert not torch.equal(fresh, fresher)
     assert torch.equal(torch.get_rng_state(), before)
 

@@ -75,6 +75,7 @@ def test_slower_annealing_ends_lower() -> None:
         (lambda: GeometricSchedule(first=0.0), "first"),
         (lambda: LinearSchedule(first=-1.0), "first"),
         (lambda: CustomSchedule(()), "point"),
+        (lambda: CustomSchedule(0.5), "points"),  # type: ignore[arg-type]
         (lambda: CustomSchedule((1.0, float("nan"))), "points"),
         (lambda: SimulatedAnnealing(beta=0.0).draw(random_ising(2, seed=1), 1), "beta"),
         (lambda: SimulatedAnnealing(schedule=CustomSchedule((1.0, 2.0))).draw(random_ising(2, seed=1), 1), "ends at"),

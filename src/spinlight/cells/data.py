@@ -11,6 +11,7 @@ from scipy import sparse
 
 from spinlight._checks import require_extra
 from spinlight._errors import FileFormatError, InvalidDataError, UnknownNameError
+from spinlight._files import data_folder
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -38,6 +39,7 @@ def load_dataset(name: str) -> AnnData:
 
     Raises:
         UnknownNameError: there is no such dataset.
+        FileFormatError: its file is no .h5ad.
         MissingExtraError: scanpy is not installed.
     """
     if name == "pbmc68k_reduced":
@@ -50,11 +52,6 @@ def load_dataset(name: str) -> AnnData:
             "For your own file use --data FILE.h5ad"
         )
     return load_cells(files[name])
-
-
-def data_folder() -> Path:
-    """Return the folder of shared datasets: SPINLIGHT_DATA, or ../shared/data beside the working directory."""
-    return Path(os.environ.get("SPINLIGHT_DATA", "../shared/data"))
 
 
 def load_cells(path: str | os.PathLike[str]) -> AnnData:
@@ -90,10 +87,20 @@ def require_cells(
         raise InvalidDataError(
             f"the data hold {cells.n_obs} cells and {cells.n_vars} genes; at least {FEWEST_CELLS} cells and 2 genes are needed"
         )
+    require_columns(cells, batch_key=batch_key, labels_key=labels_key)
+    require_counts(cells, layer)
+
+
+def require_columns(cells: AnnData, *, batch_key: str | None, labels_key: str | None) -> None:
+    """Refuse keys that are no column of `obs`, or one with missing values.
+
+    Raises:
+        UnknownNameError: there is no such column.
+        InvalidDataError: cells without a value.
+    """
     for use, key in (("batch key", batch_key), ("labels key", labels_key)):
         if key is not None:
             _require_column(cells, use, key)
-    require_counts(cells, layer)
 
 
 def _require_column(cells: AnnData, use: str, key: str) -> None:

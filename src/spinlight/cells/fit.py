@@ -33,9 +33,8 @@ if TYPE_CHECKING:
 LATENT, ENERGY, CLUSTERS = "X_qbmvae", "qbmvae_energy", "qbmvae_leiden"
 """Where a fit leaves the latent (obsm), the energy and the cluster (obs) of each cell."""
 
-FILES = ("cells.h5ad", "cells.png", "report.html", "metrics.json")
-MODEL = "model"
-"""What a fit writes: files, and a folder."""
+CELLS, PICTURE, REPORT, METRICS, MODEL = "cells.h5ad", "cells.png", "report.html", "metrics.json", "model"
+"""What a fit writes: four files and a folder."""
 
 _STEPS, _BATCH, _VALIDATE_EVERY = 2000, 128, 5
 _LARGEST_SEED = 2**32 - 1
@@ -118,9 +117,10 @@ def fit_cells(
 
     Raises:
         InvalidDataError, UnknownNameError, InvalidSettingError: before anything is computed or written.
+        InterruptedFitError: Ctrl-C.
     """
     settings = _checked(cells, settings)
-    results = Results(out, files=FILES, folders=(MODEL,))
+    results = Results(out, files=(CELLS, PICTURE, REPORT, METRICS), folders=(MODEL,))
     cells = cells.copy()
     try:
         with nullcontext() if progress is None else progress:
@@ -235,11 +235,10 @@ def _write(
         "UMAP of the latent, and the energy of each cell under the prior": picture,
         "Training": training_picture(model.history),
     }
-    cells_file, picture_file, report_file, metrics_file = FILES
-    results.write_cells(cells_file, cells)
-    results.write(picture_file, picture)
-    results.write(report_file, html_report(title, metrics, pictures).encode())
-    results.write_json(metrics_file, metrics)
+    results.write_cells(CELLS, cells)
+    results.write(PICTURE, picture)
+    results.write(REPORT, html_report(title, metrics, pictures).encode())
+    results.write_json(METRICS, metrics)
 
 
 def _column(cells: AnnData, key: str) -> NDArray[Any]:

@@ -15,16 +15,15 @@ from scvi.data.fields import CategoricalObsField, LayerField
 from scvi.model.base import BaseModelClass, UnsupervisedTrainingMixin, VAEMixin
 from torch import Tensor
 
-from spinlight._checks import positive_integer
+from spinlight._checks import fraction, positive_integer
 from spinlight._errors import InvalidSettingError
-from spinlight.cells.data import require_counts
+from spinlight.cells.data import require_columns, require_counts
 from spinlight.cells.interrupts import StopOnInterrupt
 from spinlight.cells.module import QBMVAEModule
 from spinlight.cells.plan import BoltzmannTrainingPlan
-from spinlight.ising import LogPartition
+from spinlight.ising import LogPartition, SupportsDraw
 from spinlight.latent import BoltzmannPrior, SpikeAndExponential
 from spinlight.models import BoltzmannMachine
-from spinlight.samplers import Sampler
 from spinlight.training import AnnealedImportance
 
 Representation = Literal["probabilities", "bits", "logits"]
@@ -51,6 +50,9 @@ class QBMVAE(VAEMixin, UnsupervisedTrainingMixin, BaseModelClass):  # type: igno
         sampler: of the prior's negatives; Gibbs chains by default.
         chains: negatives per training step.
 
+    Raises:
+        InvalidSettingError: a number outside its domain, no sampler, or one at another beta than 1.
+
     References:
         Wang et al., "Quantum-boosted high-fidelity deep learning", arXiv 2508.11190 (2025); Lopez et al., "Deep generative
         modeling for single-cell transcriptomics", Nature Methods 15 (2018) 1053 (likelihood and decoder). Ours differs from
@@ -67,7 +69,7 @@ class QBMVAE(VAEMixin, UnsupervisedTrainingMixin, BaseModelClass):  # type: igno
         n_layers: int = 1,
         dropout_rate: float = 0.1,
         relaxation_beta: float = 5.0,
-        sampler: Sampler | None = None,
+        sampler: SupportsDraw | None = None,
         chains: int = 256,
     ) -> None:
         super().__init__(adata)
@@ -83,7 +85,7 @@ class QBMVAE(VAEMixin, UnsupervisedTrainingMixin, BaseModelClass):  # type: igno
             SpikeAndExponential(beta=relaxation_beta),
             hidden_units=positive_integer("n_hidden", n_hidden),
             layers=positive_integer("n_layers", n_layers),
-            dropout=dropout_rate,
+            dropout=fraction("dropout_rate", dropout_rate),
         )
         self._model_summary_string = (
             f"QBMVAE: {n_latent} latent bits under a Boltzmann machine, {n_layers} x {n_hidden} hidden units"
@@ -109,10 +111,11 @@ class QBMVAE(VAEMixin, UnsupervisedTrainingMixin, BaseModelClass):  # type: igno
             kwargs: scvi-tools' own, used by `load`.
 
         Raises:
-            InvalidDataError: values that are no raw counts, or a cell without any.
-            UnknownNameError: there is no such layer.
+            InvalidDataError: values that are no raw counts, a cell without any, or cells without a batch or label.
+            UnknownNameError: there is no such layer or column.
         """
         arguments = cls._get_setup_method_args(**locals())
+        require_columns(adata, batch_key=batch_key, labels_key=labels_key)
         require_counts(adata, layer)
         fields = [
             LayerField(REGISTRY_KEYS.X_KEY, layer, is_count_data=True),

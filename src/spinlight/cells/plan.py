@@ -47,7 +47,7 @@ class BoltzmannTrainingPlan(TrainingPlan):  # type: ignore[misc]  # scvi-tools c
             raise InvalidSettingError(
                 "update_only_decoder is for models of minified data, which QBMVAE is not; leave it out"
             )
-        super().__init__(module, lr=lr, n_epochs_kl_warmup=n_epochs_kl_warmup, **settings)
+        super().__init__(module, lr=positive_number("lr", lr), n_epochs_kl_warmup=n_epochs_kl_warmup, **settings)
         self.prior_lr = positive_number("prior_lr", prior_lr)
         self.estimate_every = positive_integer("estimate_every", estimate_every)
 

@@ -81,9 +81,9 @@ class Results:
     def write_model(self, name: str, model: QBMVAE) -> None:
         """Save a model as a folder, by way of another one beside it, so that an old model stays until the new is whole."""
         target = self.folder / name
-        target.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.folder, prefix=f".{name}.") as beside:
             model.save(beside, overwrite=True)
+            target.mkdir(exist_ok=True)
             for file in Path(beside).iterdir():
                 file.replace(target / file.name)
         self.saved.append(target)

@@ -17,7 +17,7 @@ from spinlight.ising.enumeration import (
 )
 from spinlight.ising.files import cut_value, read_biqmac, read_npz, read_problem, read_rudy, write_npz, write_rudy
 from spinlight.ising.kaiwu import ising_from_kaiwu, kaiwu_from_ising, spins_from_kaiwu_rows
-from spinlight.ising.log_partition import LogPartition
+from spinlight.ising.partition import LogPartition
 from spinlight.ising.problem import Ising
 from spinlight.ising.qubo import ising_from_qubo, qubo_from_ising
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from spinlight._checks import spins_of
 from spinlight._errors import InvalidSettingError, InvalidStateError
 from spinlight.ising.arrays import positions
-from spinlight.ising.problem import Ising
+from spinlight.ising.problem import Ising, require_problem
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +68,7 @@ def clamp(problem: Ising, sites: object, spins: object) -> Clamped:
         spins: their values, shape (clamped,), or (batch, clamped) for one conditional problem per row.
 
     Raises:
+        InvalidProblemError: no Ising problem.
         InvalidSettingError: positions out of range or repeated, or nothing left free.
         InvalidStateError: spins other than -1/+1, or of a shape that does not fit.
 
@@ -76,7 +77,7 @@ def clamp(problem: Ising, sites: object, spins: object) -> Clamped:
         >>> clamp(problem, [0], [-1]).problem.fields.tolist()
         [-2.0]
     """
-    held_sites, free_sites = _split(problem, sites)
+    held_sites, free_sites = _split(require_problem(problem), sites)
     held = spins_of(spins, len(held_sites)).to(problem.device, torch.float64)
     batches = {size for size in (problem.batch, held.shape[0] if held.ndim == 2 else None) if size is not None}
     if held.ndim > 2 or len(batches) > 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from spinlight.ising.problem import Ising
+from spinlight.ising.problem import Ising, require_problem
 
 
 def color_sites(problem: Ising) -> NDArray[np.int64]:
@@ -34,7 +34,7 @@ def color_sites(problem: Ising) -> NDArray[np.int64]:
     """
     from spinlight.kernels.coloring import dsatur
 
-    rows, columns, _ = (part.cpu().numpy() for part in problem.edges())
+    rows, columns, _ = (part.cpu().numpy() for part in require_problem(problem).edges())
     ends, others = np.concatenate([rows, columns]), np.concatenate([columns, rows])
     starts = np.zeros(problem.sites + 1, dtype=np.int64)
     np.cumsum(np.bincount(ends, minlength=problem.sites), out=starts[1:])

@@ -15,7 +15,7 @@ from torch import Tensor
 from spinlight._checks import positive_integer, require_extra
 from spinlight._errors import FileFormatError, InvalidSettingError, InvalidStateError
 from spinlight._files import atomic_file, load_arrays
-from spinlight.ising.log_partition import LogPartition
+from spinlight.ising.partition import LogPartition
 from spinlight.ising.problem import Ising
 
 Law = Literal["exact", "asymptotic", "heuristic"]

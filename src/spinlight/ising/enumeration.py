@@ -152,7 +152,7 @@ def exact_probabilities(problem: Ising, beta: float = 1.0) -> Tensor:
         ProblemTooLargeError: more than 24 sites.
     """
     beta = nonnegative_number("beta", beta)
-    _refuse_tables_above(MOST_TABLED_SITES, problem.sites)
+    _refuse_tables_above(MOST_TABLED_SITES, require_problem(problem).sites)
     return _per_problem(problem, lambda walk: torch.softmax(-beta * torch.from_numpy(walk.energies()), 0))
 
 
@@ -189,7 +189,7 @@ def _per_problem(problem: Ising, answer: Callable[[Walk], Tensor]) -> Tensor:
 def _refuse_above(limit: int, sites: int) -> None:
     if sites > limit:
         raise ProblemTooLargeError(
-            f"{sites} sites have 2^{sites} states, too many to go through (about {5e-9 * 2.0**sites / 3600:.2g} hours); the limit "
+            f"{sites} sites have 2^{sites} states, too many to go through; the limit "
             f"is {limit} sites. spinlight.training.AnnealedImportance bounds log Z, and spinlight.samplers.Gibbs draws states, at "
             "any size"
         )

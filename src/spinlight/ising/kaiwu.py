@@ -73,8 +73,8 @@ def spins_from_kaiwu_rows(rows: object) -> Tensor:
     Raises:
         InvalidStateError: values other than -1/+1, or fewer than two columns.
     """
-    states = torch.as_tensor(rows)
-    if states.ndim == 0 or states.shape[-1] < 2:
+    states = spins_of(rows)
+    if states.shape[-1] < 2:
         raise InvalidStateError(f"Kaiwu rows need a site beside the auxiliary one, got shape {tuple(states.shape)}")
-    states = spins_of(states, states.shape[-1]).to(torch.int8)
+    states = states.to(torch.int8)
     return states[..., :-1] * states[..., -1:]

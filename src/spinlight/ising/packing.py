@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from spinlight.kernels.run import Couplings
 
 
-_LARGEST_FIELD = 1e30
+LARGEST_FIELD = 1e30
 """Local fields beyond this leave no room in float32, whose largest number is 3e38, for sums and for beta."""
 
 
@@ -29,7 +29,7 @@ def kernel_fields(problem: Ising) -> NDArray[np.float32]:
         InvalidProblemError: fields and couplings that could add up to more than float32 holds.
     """
     largest = float(largest_local_field(problem))
-    if largest > _LARGEST_FIELD:
+    if largest > LARGEST_FIELD:
         raise InvalidProblemError(
             f"local fields of up to {largest:.3g} are too large for the samplers' float32 arithmetic (the limit is 1e30); "
             "divide fields and couplings by a constant and multiply beta by it"

@@ -17,8 +17,8 @@ def block_energies(block: int, low: int, fields: Floats, couplings: Floats, offs
 
     E(x + 2^i) = E(x) - 2 (h_i + sum_j J_ij s_j(x)),
 
-    and the local fields in it are doubled in the same way. That is two vectorised additions per state where a Gray code
-    needs a dependent chain of `low` of them, and a state's energy is at most `low` roundings away from the first one.
+    and the local fields in it are doubled in the same way. That is two vectorised additions per state, where a step of a Gray
+    code updates one local field for each of the `low` sites, and rounding does not add up from state to state.
     """
     spins = np.full(len(fields), -1.0)
     for site in range(low, len(fields)):

@@ -11,7 +11,7 @@ one AVX-512 register, two AVX2, or four SSE/NEON ones. Everything is a plain fun
     fma(x, y, z)                  x * y + z in one rounding
     less(x, y)                    a mask, for `select(mask, x, y)` and `any_lane(mask)`
     to_float(x), to_word(x)       numeric conversion;  as_float(x), as_word(x)  the same bits
-    rotate(x, k), round_(x), minimum(x, y), maximum(x, y)
+    rotate(x, k), round_(x), square_root(x), minimum(x, y), maximum(x, y)
 
 References:
     LLVM Language Reference Manual, vector types.
@@ -144,6 +144,7 @@ def _binary(name):
 
 
 round_ = _unary("llvm.rint")
+square_root = _unary("llvm.sqrt")
 minimum = _binary("llvm.minnum")
 maximum = _binary("llvm.maxnum")
 

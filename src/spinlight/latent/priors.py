@@ -55,7 +55,7 @@ class BoltzmannPrior(nn.Module):
         estimator: of log Z's value, `AnnealedImportance` by default.
 
     Raises:
-        InvalidSettingError: no Boltzmann machine, no sampler, chains or sweeps below 1, or a sampler at another beta than 1.
+        InvalidSettingError: no Boltzmann machine, no sampler, no estimator, chains or sweeps below 1, or a sampler at another beta than 1.
 
     Warns:
         UncalibratedWarning: the sampler is a heuristic.
@@ -86,6 +86,10 @@ class BoltzmannPrior(nn.Module):
         self.machine = machine
         self.sampler: SupportsDraw = Gibbs(sweeps=100, progress=False) if sampler is None else sampler
         self.estimator: PartitionEstimator = AnnealedImportance() if estimator is None else estimator
+        if isinstance(estimator, type) or not callable(getattr(self.estimator, "estimate", None)):
+            raise InvalidSettingError(
+                f"estimator must have a method estimate, as AnnealedImportance(), got {estimator!r}"
+            )
         self.chains = positive_integer("chains", chains)
         self.sweeps = positive_integer("sweeps", sweeps)
         require_boltzmann(self.sampler, stacklevel=3)

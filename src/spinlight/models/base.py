@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from spinlight._checks import bits_of, nonnegative_integer, positive_integer
 from spinlight._errors import InvalidSettingError, InvalidStateError
-from spinlight._random import Seed, derive_seed, resolve_seed
+from spinlight._random import Seed, derive_seed, positions_of, resolve_seed, uniform
 from spinlight.ising import Draws, Ising, SupportsDraw, ising_from_bits, kaiwu_from_ising
 
 
@@ -115,9 +115,9 @@ class AbstractBoltzmannMachine(nn.Module, ABC):
         Its value is no likelihood: that needs log Z.
 
         Args:
-            positive: data; rows of all units where `needs_hidden`, else of the visible ones.
-            negative: samples of the model, rows of all units.
-            Each is a tensor of bits, shape (..., units), or `Draws`, whose weights count and whose problems count alike.
+            positive: data; rows of all units where `needs_hidden`, else of the visible ones. A tensor of bits, shape
+                (..., units), or `Draws`, whose weights count and whose problems count alike.
+            negative: samples of the model, rows of all units; as `positive`.
 
         Raises:
             InvalidStateError: no rows at all, rows of a number of units that is not expected, or values outside [0, 1].
@@ -152,7 +152,7 @@ class AbstractBoltzmannMachine(nn.Module, ABC):
         return torch.cat([held.expand(*bits.shape[:-1], self.num_visible), bits], -1)
 
     @torch.no_grad()
-    def initialise_biases(self, visible: Tensor) -> None:
+    def initialize_biases(self, visible: Tensor) -> None:
         """Set the visible biases to the log odds of the data's means, from which learning starts faster.
 
         b_i = log((n_i + 1) / (n - n_i + 1)) for n_i ones among n rows: the log odds of (n_i + 1) / (n + 2), Laplace's rule of
@@ -221,6 +221,6 @@ def equal_rows(draws: Draws, count: int, seed: int) -> Tensor:
     """Return `count` bit rows that count alike: those of unweighted draws, or draws resampled by their weights."""
     if draws.log_weights is None and draws.counts is None:
         return draws.bits
-    generator = torch.Generator(draws.energies.device).manual_seed(seed)
-    picks = torch.multinomial(draws.weights, count, replacement=True, generator=generator)
+    weights = draws.weights
+    picks = positions_of(weights, uniform(seed, *weights.shape[:-1], count))
     return draws.bits.gather(-2, picks.unsqueeze(-1).expand(*picks.shape, draws.sites))

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from spinlight._checks import bits_of, nonnegative_number, positive_integer
 from spinlight._errors import InvalidStateError
-from spinlight._random import Seed, resolve_seed
+from spinlight._random import Seed, bernoulli, derive_seed, resolve_seed
 from spinlight.models.base import AbstractBoltzmannMachine, unit_values
 
 
@@ -120,10 +120,9 @@ class RestrictedBoltzmannMachine(AbstractBoltzmannMachine):
             InvalidStateError: a last axis that is not `num_visible` long, or values other than 0 and 1.
             InvalidSettingError: an impossible seed.
         """
-        generator = torch.Generator(self.weight.device).manual_seed(resolve_seed(seed))
-        bits = bits_of(visible, self.num_visible)
-        hidden = torch.bernoulli(self.hidden_probabilities(bits), generator=generator)
-        return torch.bernoulli(self.visible_probabilities(hidden), generator=generator)
+        resolved = resolve_seed(seed)
+        hidden = bernoulli(self.hidden_probabilities(bits_of(visible, self.num_visible)), derive_seed(resolved, 0))
+        return bernoulli(self.visible_probabilities(hidden), derive_seed(resolved, 1))
 
     def extra_repr(self) -> str:
         """Show the sizes."""

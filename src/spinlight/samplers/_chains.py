@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,7 +16,7 @@ from spinlight._checks import nonnegative_integer, nonnegative_number, thread_co
 from spinlight._errors import InvalidSettingError, InvalidStateError, SpinlightWarning
 from spinlight._progress import progress_bar
 from spinlight.ising import Ising, Law
-from spinlight.ising.packing import kernel_couplings, kernel_fields, largest_local_field
+from spinlight.ising.packing import LARGEST_FIELD, kernel_couplings, kernel_fields, largest_local_field
 from spinlight.ising.problem import require_problem
 from spinlight.samplers.base import ChainState, MarkovChain
 
@@ -28,8 +29,9 @@ _VISIBLE_ROUNDING = 1e-3
 
 def warn_of_rounding(problem: Ising, beta: float) -> None:
     """Warn where weights are so different in size that float32 local fields lose the small ones."""
-    rounding = beta * float(largest_local_field(problem)) * _RELATIVE_ROUNDING
-    if rounding > _VISIBLE_ROUNDING:
+    largest = float(largest_local_field(problem))
+    rounding = beta * largest * _RELATIVE_ROUNDING
+    if rounding > _VISIBLE_ROUNDING and largest <= LARGEST_FIELD:
         warnings.warn(
             f"beta times the largest local field is {rounding / _RELATIVE_ROUNDING:.3g}: float32 rounds it by {rounding:.2g}, so "
             "fields and couplings of that size or smaller are not sampled faithfully; use smaller penalties",
@@ -43,8 +45,6 @@ class SweepingChain(MarkovChain):
     """A Markov chain at one temperature that visits the sites in turn; the rule of a visit is what a sampler adds."""
 
     law: ClassVar[Law] = "asymptotic"
-    heat_bath: ClassVar[bool]
-    """Whether a visit draws from the conditional law, or proposes a flip."""
 
     sweeps: int = 1000
     beta: float = 1.0
@@ -57,12 +57,14 @@ class SweepingChain(MarkovChain):
         nonnegative_number("beta", self.beta)
         thread_count(self.threads)
 
+    @property
+    @abstractmethod
+    def heat_bath(self) -> bool:
+        """Whether a visit draws from the conditional law, rather than proposing a flip."""
+
     def step(self, problem: Ising, state: ChainState, sweeps: int) -> ChainState:
         """Return the chains after `sweeps` more sweeps; see `MarkovChain.step`."""
-        kernel_fields(
-            require_problem(problem)
-        )  # refuses what float32 cannot hold, before the warning of what it holds badly
-        warn_of_rounding(problem, self.beta)
+        warn_of_rounding(require_problem(problem), self.beta)
         spins = sweep(
             problem,
             state.spins,

@@ -70,7 +70,7 @@ def _plain(value: Any) -> Any:
 
 
 _MOST_SWEEPS = 2**63 - 1
-"""Of a walk that goes on and on: what its counter can count."""
+"""A walk may go on for longer than any one call, up to the end of its counter."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from spinlight._checks import nonnegative_number, positive_integer
-from spinlight._random import Seed, derive_seed, resolve_seed, uniform
+from spinlight._random import Seed, derive_seed, positions_of, resolve_seed, uniform
 from spinlight.ising import Draws, Ising, Law, LogPartition, exact_probabilities
 from spinlight.ising.enumeration import spins_of_numbers
 from spinlight.ising.problem import require_problem
@@ -76,6 +76,4 @@ class Exact(Sampler):
         likeliest = probabilities.argmax()
         energy = problem.energy(spins_of_numbers(likeliest, problem.sites).to(problem.device))
         value = -self.beta * float(energy) - float(probabilities[likeliest].log())
-        cumulative = probabilities.cumsum(0)
-        numbers = torch.searchsorted(cumulative, cumulative[-1] * targets, right=True).clamp(max=len(cumulative) - 1)
-        return numbers, LogPartition(value, 0.0, value, value, "enumeration")
+        return positions_of(probabilities, targets), LogPartition(value, 0.0, value, value, "enumeration")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from spinlight.samplers._chains import SweepingChain
 
@@ -46,4 +45,7 @@ class Gibbs(SweepingChain):
         True
     """
 
-    heat_bath: ClassVar[bool] = True
+    @property
+    def heat_bath(self) -> bool:
+        """Yes: each visit draws from the conditional law."""
+        return True

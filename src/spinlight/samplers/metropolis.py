@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from spinlight.samplers._chains import SweepingChain
 
@@ -14,8 +13,7 @@ class Metropolis(SweepingChain):
 
     x = 2 beta s_i f_i is the cost of the flip, f_i = h_i + sum_j J_ij s_j. The last term matters for |x| < 0.13 only, where it
     is needed: a sequential scan that always accepts a free move never forgets where it began (a free spin would alternate
-    for ever). Flips more often than `Gibbs` and so decorrelates faster in cold, rugged problems; same order of visits, same
-    cost.
+    for ever). Flips more often than `Gibbs`; same order of visits, same cost.
 
     Args:
         sweeps: visits of every site per chain in `draw`, at least 0.
@@ -44,4 +42,7 @@ class Metropolis(SweepingChain):
         True
     """
 
-    heat_bath: ClassVar[bool] = False
+    @property
+    def heat_bath(self) -> bool:
+        """No: each visit proposes a flip."""
+        return False

@@ -84,8 +84,10 @@ class CustomSchedule(Schedule):
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        if not self.points:
-            raise InvalidSettingError("a schedule needs at least one point, got none")
+        if not isinstance(self.points, tuple | list) or not self.points:
+            raise InvalidSettingError(
+                f"points must be a tuple of at least one inverse temperature, got {self.points!r}"
+            )
         for point in self.points:
             nonnegative_number("points", point)
 

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from spinlight._checks import thread_count
 from spinlight._errors import InvalidProblemError, SpinlightWarning
+from spinlight._progress import progress_bar
 from spinlight._random import uniform
 from spinlight.ising import Ising
 from spinlight.ising.packing import kernel_couplings, kernel_fields
@@ -36,15 +37,17 @@ def anneal(problem: Ising, base: Tensor, spins: Tensor, path: Tensor, *, seed: i
     """
     from spinlight.kernels import run
 
-    end, log_weights = run.annealed_weights(
-        kernel_couplings(problem),
-        kernel_fields(problem),
-        base.to("cpu", torch.float32).numpy(),
-        spins.to("cpu", torch.int8).numpy(),
-        path.numpy(),
-        seed=seed,
-        threads=thread_count(None),
-    )
+    with progress_bar("Annealed importance sampling") as report:
+        end, log_weights = run.annealed_weights(
+            kernel_couplings(problem),
+            kernel_fields(problem),
+            base.to("cpu", torch.float32).numpy(),
+            spins.to("cpu", torch.int8).numpy(),
+            path.numpy(),
+            seed=seed,
+            threads=thread_count(None),
+            progress=report,
+        )
     return torch.from_numpy(end), torch.from_numpy(log_weights)
 
 

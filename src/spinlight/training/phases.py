@@ -13,7 +13,7 @@ from torch import Tensor
 
 from spinlight._checks import bits_of, positive_integer
 from spinlight._errors import InvalidSettingError, InvalidStateError, UncalibratedWarning
-from spinlight._random import Seed, derive_seed, resolve_seed
+from spinlight._random import Seed, bernoulli, derive_seed, resolve_seed
 from spinlight.ising import Draws, SupportsDraw, spins_from_bits
 from spinlight.models import AbstractBoltzmannMachine, RestrictedBoltzmannMachine
 from spinlight.models.base import require_unit_beta
@@ -224,8 +224,7 @@ def _hidden_spins(model: AbstractBoltzmannMachine, visible: Tensor, chain: Marko
         return chain.draw(model.to_ising(clamped=visible), 1, seed=seed).spins.squeeze(1)
     if isinstance(model, RestrictedBoltzmannMachine):
         probabilities = model.hidden_probabilities(visible).detach()
-        generator = torch.Generator(probabilities.device).manual_seed(seed)
-        return spins_from_bits(torch.bernoulli(probabilities, generator=generator))
+        return spins_from_bits(bernoulli(probabilities, seed))
     return torch.empty(len(visible), 0, dtype=torch.int8, device=visible.device)
 
 

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from spinlight._checks import nonnegative_number
 from spinlight._errors import InvalidProblemError, ProblemTooLargeError
-from spinlight._random import derive_seed, uniform
+from spinlight._random import derive_seed, positions_of, uniform
 from spinlight.ising.enumeration import spins_of_numbers
 from spinlight.models import RestrictedBoltzmannMachine
 
@@ -31,6 +31,7 @@ class SmallerSide:
 
     Raises:
         ProblemTooLargeError: more than 24 units on both sides.
+        InvalidProblemError: parameters that are NaN or infinite.
 
     Cost:
         2^smaller * larger steps of about 15 ns: a second for 16 by 784 units, a quarter of a minute for 20 by 784.
@@ -60,10 +61,7 @@ class SmallerSide:
         """
         _refuse_above(_MOST_DRAWN_UNITS, self.machine)
         probabilities = torch.softmax(torch.cat(list(self._blocks())), 0)
-        cumulative = probabilities.cumsum(0)
-        numbers = torch.searchsorted(cumulative, cumulative[-1] * uniform(derive_seed(seed, 0), count), right=True)
-        numbers = numbers.clamp(max=len(cumulative) - 1)
-        bits = self._bits(numbers)
+        bits = self._bits(positions_of(probabilities, uniform(derive_seed(seed, 0), count)))
         up = torch.sigmoid(self.others + bits @ self.weight)
         others = (uniform(derive_seed(seed, 1), *up.shape) < up).to(bits)
         both = (bits, others) if self.visible_is_smaller else (others, bits)

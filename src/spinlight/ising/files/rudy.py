@@ -16,7 +16,7 @@ from spinlight._errors import InvalidProblemError
 from spinlight._files import atomic_file
 from spinlight.ising.edges import ising_from_edges
 from spinlight.ising.files.entries import read_entries
-from spinlight.ising.problem import Ising
+from spinlight.ising.problem import Ising, require_problem
 
 
 def read_rudy(path: str | os.PathLike[str]) -> Ising:
@@ -48,9 +48,9 @@ def write_rudy(problem: Ising, path: str | os.PathLike[str]) -> Tensor:
         (batch,); zero for a problem that came from `read_rudy`.
 
     Raises:
-        InvalidProblemError: fields other than zero, which Max-Cut has no place for.
+        InvalidProblemError: no Ising problem, or fields other than zero, which Max-Cut has no place for.
     """
-    if bool(problem.fields.any()):
+    if bool(require_problem(problem).fields.any()):
         raise InvalidProblemError("a rudy file holds no fields; hand them to an additional spin, or use write_npz")
     rows, columns, couplings = problem.edges()
     weights = -2 * couplings

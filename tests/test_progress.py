@@ -1,0 +1,60 @@
+"""Bars on a terminal, and nothing anywhere else."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+from rich.console import Console
+from rich.progress import Progress
+
+from spinlight import _progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """Put a terminal in the place of stderr; within the test, since pytest has its own there before."""
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr(_progress, "SHOWN_AFTER_SECONDS", -1.0)
+    return stream
+
+
+def test_a_long_run_shows_its_title(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = terminal(monkeypatch)
+    with _progress.progress_bar("Walking") as report:
+        assert report is not None
+        report(1, 2)
+    assert "Walking" in shown.getvalue()
+
+
+def test_a_short_run_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = terminal(monkeypatch)
+    monkeypatch.setattr(_progress, "SHOWN_AFTER_SECONDS", 60.0)
+    with _progress.progress_bar("Walking") as report:
+        assert report is not None
+        report(1, 2)
+    assert shown.getvalue() == ""
+
+
+def test_a_run_inside_another_bar_goes_on_without_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = terminal(monkeypatch)
+    with Progress(console=Console(file=shown)), _progress.progress_bar("Walking") as report:
+        assert report is not None
+        report(1, 2)
+        report(2, 2)
+    assert "Walking" not in shown.getvalue()
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_nothing_is_shown_where_there_is_no_terminal_or_no_wish(wanted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal(monkeypatch)
+    if wanted:
+        monkeypatch.setattr(sys, "stderr", io.StringIO())
+    with _progress.progress_bar("Walking", wanted) as report:
+        assert report is None
