@@ -6,7 +6,7 @@ import io
 import sys
 
 import pytest
-from rich.console import Console
+from rich.errors import LiveError
 from rich.progress import Progress
 
 from spinlight import _progress
@@ -42,9 +42,13 @@ def test_a_short_run_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown.getvalue() == ""
 
 
-def test_a_run_inside_another_bar_goes_on_without_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_goes_on_where_another_bar_has_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    def taken(_: Progress) -> None:
+        raise LiveError("only one live display may be active at once")
+
     shown = terminal(monkeypatch)
-    with Progress(console=Console(file=shown)), _progress.progress_bar("Walking") as report:
+    monkeypatch.setattr(Progress, "start", taken)
+    with _progress.progress_bar("Walking") as report:
         assert report is not None
         report(1, 2)
         report(2, 2)
