@@ -117,7 +117,6 @@ def fit_cells(
 
     Raises:
         InvalidDataError, UnknownNameError, InvalidSettingError: before anything is computed or written.
-        InterruptedFitError: Ctrl-C.
     """
     settings = _checked(cells, settings)
     results = Results(out, files=(CELLS, PICTURE, REPORT, METRICS), folders=(MODEL,))
