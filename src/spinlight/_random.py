@@ -50,6 +50,11 @@ def uniform(seed: int, *shape: int) -> Tensor:
     return torch.from_numpy(np.asarray(np.random.Generator(np.random.PCG64(seed)).random(shape)))
 
 
+def normal(seed: int, *shape: int) -> Tensor:
+    """Return standard normal numbers, float64, of the whole seed."""
+    return torch.from_numpy(np.asarray(np.random.Generator(np.random.PCG64(seed)).standard_normal(shape)))
+
+
 def bernoulli(probabilities: Tensor, seed: int) -> Tensor:
     """Return independent bits that are 1 with these probabilities, in their dtype and on their device."""
     if probabilities.device.type != "cpu":

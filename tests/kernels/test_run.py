@@ -201,7 +201,7 @@ def test_an_error_in_a_worker_reaches_the_caller() -> None:
         raise ZeroDivisionError(group)
 
     with pytest.raises(ZeroDivisionError):
-        run._run_groups(fail, 4, 1, 2, None)
+        run.run_groups(fail, 4, 1, 2, None)
 
 
 def test_progress_counts_sweeps_up_to_the_total() -> None:

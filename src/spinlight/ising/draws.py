@@ -36,6 +36,7 @@ class DrawInfo:
         device: where they were computed.
         version: spinlight's version.
         settings: the sampler's settings, as plain JSON values.
+        details: what else the sampler has to report, as plain JSON values.
     """
 
     sampler: str
@@ -47,6 +48,7 @@ class DrawInfo:
     device: str
     version: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""The same chains as the kernels, in plain NumPy: slow, short, and what every kernel is tested against.
+"""The same chains and machines as the kernels, in plain NumPy: slow, short, and what every kernel is tested against.
 
 Random words, order of visits and rules are those of `kernels.cpu`; arithmetic is float64, so that spins agree wherever a
 decision does not hang on the last digits.
@@ -7,9 +7,13 @@ decision does not hang on the last digits.
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from spinlight.kernels.oscillators import Drive, Optics
 
 Words = NDArray[np.uint32]
 
@@ -117,3 +121,65 @@ def annealed_weights(
             one = np.ones(1)
             spins = sweep_chains(there * couplings, mixed, spins, one, heat_bath=True, seed=seed, first_sweep=k)
     return spins, log_weights
+
+
+def step_normals(seed: int, runs: int, sites: int, step: int) -> NDArray[np.float64]:
+    """Return the standard normal numbers of one step of an optical machine, (runs, sites, 3), by Box and Muller's method."""
+    key = np.zeros((runs, 1, 4), np.uint32)
+    key[..., 0], key[..., 1] = seed & 0xFFFFFFFF, seed >> 32
+    key[:, 0, 2] = np.arange(runs)
+    counter = np.zeros((1, sites, 4), np.uint32)
+    counter[0, :, 0], counter[..., 1], counter[..., 2] = np.arange(sites), step, 1
+    words = threefry(key, counter)
+    radius = np.sqrt(-2 * np.log((words[..., ::2] + 0.5) / 2.0**32))
+    angle = 2 * np.pi * words[..., 1::2].astype(np.int32) / 2.0**32
+    pairs = np.stack([radius * np.cos(angle), radius * np.sin(angle)], -1)
+    return pairs.reshape(runs, sites, 4)[..., :3]
+
+
+def optical_amplitudes(
+    couplings: NDArray[np.float64],
+    fields: NDArray[np.float64],
+    amplitudes: NDArray[np.float64],
+    drive: Drive,
+    optics: Optics,
+    *,
+    seed: int,
+) -> NDArray[np.float64]:
+    """Return the amplitudes after each step of an optical machine, (steps, runs, sites).
+
+    Args:
+        couplings: J, (sites, sites).
+        fields: h, (sites,) or (runs, sites).
+        amplitudes: at the start, (runs, sites).
+        drive, optics, seed: as `kernels.machines.run_optical`.
+    """
+    x, reading, history = amplitudes.copy(), amplitudes.copy(), []
+    e = np.zeros_like(x) if optics.control == 2 else np.ones_like(x)
+    v = np.full_like(x, 0.5)
+    dt, g, measured = float(optics.dt), float(optics.quantum), float(optics.measured)
+    for k, (p, a, b, c, field) in enumerate(zip(*drive)):
+        z = float(optics.scale) * (reading @ couplings + field * fields)
+        own = x * (p - 1 - x**2)
+        if optics.control == 0:
+            dx, de = own + e * z, b * e * (a - x**2)
+        elif optics.control == 1:
+            dx, de = own + e * z, b * e * (a - (e * z) ** 2)
+        else:
+            dx, de = own - np.tanh(-c * z) - float(optics.pull) * (-z - e), b * (-z - e)
+        n = step_normals(seed, len(x), x.shape[1], k)
+        new, e, off = x + dt * dx, e + dt * de, 0.0
+        if optics.noise == 1:
+            new = new + g * np.sqrt(dt * (0.5 + x**2)) * n[..., 0]
+            e = e + g * np.sqrt(dt / 2) * n[..., 2]
+            off = g * np.sqrt((1 - measured) / (4 * measured * dt)) * n[..., 1]
+        elif optics.noise == 2:
+            new = new + g * np.sqrt(measured * dt) * (v - 0.5) * n[..., 0]
+            off = g / np.sqrt(4 * measured * dt) * n[..., 0]
+            v = v + dt * (2 * (p - 1 - 3 * x**2) * v - 2 * measured * (v - 0.5) ** 2 + 1 + 2 * x**2)
+            v = np.maximum(v, 0)
+        if optics.control != 2:
+            new, e = np.clip(new, -1.5 * a**0.5, 1.5 * a**0.5), np.maximum(e, 0.01)
+        x, reading = new, new + off
+        history.append(x)
+    return np.stack(history)

@@ -121,7 +121,7 @@ def sweep_chains(
         kernel(rule, couplings.arrays(), groups[group], betas, first_sweep, control, worker)
 
     cost = couplings.sites * couplings.visit_cost * len(betas) * groups.count
-    _run_groups(run, groups.count, len(betas), threads if cost > _INLINE_VISIT_COST else 0, progress)
+    run_groups(run, groups.count, len(betas), threads if cost > _INLINE_VISIT_COST else 0, progress)
     return groups.unpacked()
 
 
@@ -157,7 +157,7 @@ def annealed_weights(
         kernel(couplings.arrays(), groups[group], base, path, log_weights[group], control, worker)
 
     cost = couplings.sites * couplings.visit_cost * len(path) * groups.count
-    _run_groups(run, groups.count, len(path) - 1, threads if cost > _INLINE_VISIT_COST else 0, progress)
+    run_groups(run, groups.count, len(path) - 1, threads if cost > _INLINE_VISIT_COST else 0, progress)
     return groups.unpacked(), log_weights.reshape(-1)[: len(spins)]
 
 
@@ -190,7 +190,7 @@ class _Groups:
         return lanes.reshape(-1, self._sites)[: self._chains].astype(np.int8)
 
 
-def _run_groups(
+def run_groups(
     run: Callable[[int, NDArray[np.int64], int], None],
     groups: int,
     sweeps: int,

@@ -2,15 +2,27 @@
 
 from spinlight.samplers.annealing import SimulatedAnnealing
 from spinlight.samplers.base import ChainState, MarkovChain, Sampler
+from spinlight.samplers.coherent import CoherentIsingMachine, GaussianMoments, TruncatedWigner
 from spinlight.samplers.exact import Exact
+from spinlight.samplers.feedback import (
+    ChaoticAmplitudeControl,
+    ChaoticFeedbackControl,
+    Feedback,
+    SeparatedFeedbackControl,
+)
 from spinlight.samplers.gibbs import Gibbs
 from spinlight.samplers.metropolis import Metropolis
 from spinlight.samplers.schedules import CustomSchedule, GeometricSchedule, LinearSchedule, Schedule
 
 __all__ = [
     "ChainState",
+    "ChaoticAmplitudeControl",
+    "ChaoticFeedbackControl",
+    "CoherentIsingMachine",
     "CustomSchedule",
     "Exact",
+    "Feedback",
+    "GaussianMoments",
     "GeometricSchedule",
     "Gibbs",
     "LinearSchedule",
@@ -18,5 +30,7 @@ __all__ = [
     "Metropolis",
     "Sampler",
     "Schedule",
+    "SeparatedFeedbackControl",
     "SimulatedAnnealing",
+    "TruncatedWigner",
 ]

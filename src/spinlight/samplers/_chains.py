@@ -16,9 +16,9 @@ from spinlight._checks import nonnegative_integer, nonnegative_number, thread_co
 from spinlight._errors import InvalidSettingError, InvalidStateError, SpinlightWarning
 from spinlight._progress import progress_bar
 from spinlight.ising import Ising, Law
-from spinlight.ising.packing import LARGEST_FIELD, kernel_couplings, kernel_fields, largest_local_field
+from spinlight.ising.packing import LARGEST_FIELD, kernel_couplings, largest_local_field
 from spinlight.ising.problem import require_problem
-from spinlight.samplers.base import ChainState, MarkovChain
+from spinlight.samplers.base import ChainState, MarkovChain, fields_of_runs
 
 _LARGEST_BETA = 1e30
 
@@ -102,7 +102,7 @@ def sweep(
     with progress_bar(title, progress) as report:
         swept = run.sweep_chains(
             kernel_couplings(problem),
-            _fields_of_chains(problem, spins),
+            fields_of_runs(problem, spins),
             spins.reshape(-1, problem.sites).cpu().numpy(),
             betas,
             rule=run.HEAT_BATH if heat_bath else run.METROPOLIS,
@@ -112,11 +112,6 @@ def sweep(
             progress=report,
         )
     return torch.from_numpy(swept).reshape(spins.shape).to(problem.device)
-
-
-def _fields_of_chains(problem: Ising, spins: Tensor) -> NDArray[np.float32]:
-    fields = kernel_fields(problem)
-    return fields if problem.batch is None else np.repeat(fields, spins.shape[1], 0)
 
 
 def _require_fit(problem: Ising, spins: Tensor) -> None:

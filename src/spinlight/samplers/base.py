@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 import spinlight
@@ -20,6 +21,7 @@ from spinlight._errors import FileFormatError, InvalidStateError
 from spinlight._files import atomic_file, load_arrays
 from spinlight._random import Seed, derive_seed, resolve_seed, uniform
 from spinlight.ising import DrawInfo, Draws, Ising, Law
+from spinlight.ising.packing import kernel_fields
 from spinlight.ising.problem import require_problem
 
 
@@ -200,3 +202,9 @@ def draws_of(
         settings=sampler.settings(),
     )
     return Draws(spins, problem.energy(spins), info)
+
+
+def fields_of_runs(problem: Ising, states: Tensor) -> NDArray[np.float32]:
+    """Return the fields as the kernels take them: shared, or one row per run."""
+    fields = kernel_fields(problem)
+    return fields if problem.batch is None else np.repeat(fields, states.shape[1], 0)

@@ -1,0 +1,244 @@
+"""The coherent Ising machine: optical pulses that measure each other and are fed back."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from spinlight._checks import nonnegative_number, positive_integer, positive_number, thread_count
+from spinlight._errors import InvalidProblemError, InvalidSettingError
+from spinlight._progress import progress_bar
+from spinlight._random import Seed, derive_seed, normal, resolve_seed
+from spinlight.ising import Draws, Ising, Law
+from spinlight.ising.packing import kernel_couplings
+from spinlight.ising.problem import require_problem, require_single
+from spinlight.samplers.base import Sampler, draws_of, fields_of_runs, initial_spins
+from spinlight.samplers.feedback import ChaoticFeedbackControl, Feedback
+
+_LOOK_EVERY = 10
+"""Steps between two looks at the energies: a tenth more work than never to look."""
+
+_ROUND_TRIPS_PER_LIFETIME = 10.0
+"""A pulse lives for about ten round trips: the equations' unit of time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TruncatedWigner:
+    """The quantum noise of pulses and measurements, by the truncated Wigner function.
+
+    dx = ... dt + g sqrt(1/2 + x^2) dW,  de = ... dt + g dW' / sqrt(2),  reading: x + g sqrt((1 - R) / (4 R)) N(0, 1) / sqrt(dt)
+
+    Args:
+        photon: g, the amplitude that stands for one photon, above 0; success is flat for g^2 up to about 1e-4.
+        reflectivity: R of the beam splitter that measures, in (0, 1).
+
+    References:
+        Reifenstein et al., Adv. Quantum Technol. 4 (2021) 2100077, section on quantum noise.
+    """
+
+    photon: float = 0.01
+    reflectivity: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        positive_number("photon", self.photon)
+        _require_share("reflectivity", self.reflectivity)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GaussianMoments:
+    """Every pulse a Gaussian state: its mean x and its variance v, squeezed by the pump and narrowed by being measured.
+
+    dx = ... dt + g sqrt(j) (v - 1/2) dW,  dv/dt = 2 (p - 1 - 3 x^2) v - 2 j (v - 1/2)^2 + 1 + 2 x^2,
+    reading: x + g dW / (dt sqrt(4 j)),  with one dW for both
+
+    Args:
+        photon: g, the amplitude that stands for one photon, above 0.
+        measured: j, the share of the loss that is measured, in (0, 1).
+
+    References:
+        Kako et al., "Coherent Ising machines with error correction feedback", Adv. Quantum Technol. 3 (2020) 2000045. Ours
+        counts time in lifetimes of a pulse under all losses together.
+    """
+
+    photon: float = 0.01
+    measured: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        positive_number("photon", self.photon)
+        _require_share("measured", self.measured)
+
+
+QuantumNoise = TruncatedWigner | GaussianMoments
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoherentIsingMachine(Sampler):
+    """A network of degenerate optical parametric oscillators with measurement feedback, integrated by the Euler method.
+
+    Each spin is the sign of a pulse's amplitude x_i; the feedback couples the pulses by J, scaled by
+    xi = sqrt(2 sites / sum_ij J_ij^2), and error variables e_i keep them from settling in a local minimum.
+
+    Args:
+        steps: of the integration, at least 1.
+        dt: time step, in lifetimes of a pulse (about ten round trips); the feedback's authors use 0.05 to 0.25.
+        feedback: the equations: `ChaoticFeedbackControl`, `ChaoticAmplitudeControl` or `SeparatedFeedbackControl`.
+        noise: `TruncatedWigner` or `GaussianMoments`; None for the equations without noise.
+        keep_best: return the lowest energy of every tenth step of each run, or else the last state. The chaotic machines visit
+            ground states and leave them: look for minima with True, sample with False.
+        pulses: how many the machine has; a larger problem is refused. None for as many as it takes.
+        round_trip_s: seconds per round trip, for the time that the optics would have taken (1 km of fibre: 5 microseconds).
+        threads: how many to use (None: `torch.get_num_threads()`); the draws do not depend on it.
+        progress: show a bar on a terminal when a run lasts over two seconds.
+
+    Law:
+        Heuristic: an optimiser, whose states have no temperature that is known beforehand. Rows are independent.
+
+    Raises:
+        InvalidSettingError: a setting outside its domain.
+        InvalidProblemError: more sites than pulses.
+
+    Cost:
+        A step multiplies the couplings with every run's amplitudes: O(sites^2) dense, O(edges) sparse, some 50 G
+        multiply-adds a second and core where vectors have sixteen lanes; memory O(runs * sites).
+
+    References:
+        Reifenstein, Kako, Khoyratee, Leleu & Yamamoto, Adv. Quantum Technol. 4 (2021) 2100077 (arXiv 2108.07369).
+
+    Example:
+        >>> problem = Ising([0.0, 0.0, 0.0], [[0.0, 1.0, 0.0], [1.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
+        >>> CoherentIsingMachine(steps=200).draw(problem, 4, seed=0).energies.tolist()
+        [-2.0, -2.0, -2.0, -2.0]
+    """
+
+    law: ClassVar[Law] = "heuristic"
+
+    steps: int = 2000
+    dt: float = 0.1
+    feedback: Feedback = field(default_factory=ChaoticFeedbackControl)
+    noise: QuantumNoise | None = None
+    keep_best: bool = True
+    pulses: int | None = None
+    round_trip_s: float = 5e-6
+    threads: int | None = None
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        positive_integer("steps", self.steps)
+        positive_number("dt", self.dt)
+        nonnegative_number("round_trip_s", self.round_trip_s)
+        thread_count(self.threads)
+        if self.pulses is not None:
+            positive_integer("pulses", self.pulses)
+        if not isinstance(self.feedback, Feedback):
+            raise InvalidSettingError(
+                f"feedback must be a Feedback such as ChaoticFeedbackControl(), got {self.feedback!r}"
+            )
+        if not isinstance(self.noise, QuantumNoise | None):
+            raise InvalidSettingError(f"noise must be TruncatedWigner(), GaussianMoments() or None, got {self.noise!r}")
+
+    def draw(self, problem: Ising, count: int, *, seed: Seed = None, initial: Tensor | None = None) -> Draws:
+        """Return one state of each of `count` runs per problem; see `Sampler.draw`.
+
+        `info.details` holds the round trips of a run and the seconds that the optics would have taken, run after run.
+        """
+        started = time.perf_counter()
+        resolved, count = resolve_seed(seed), positive_integer("count", count)
+        start = self._start(problem, count, resolved, initial)
+        spins, _ = self._run(problem, start, resolved, 0)
+        draws = draws_of(
+            self,
+            problem,
+            torch.from_numpy(spins).reshape(start.shape).to(problem.device),
+            beta=None,
+            seed=resolved,
+            sweeps=self.steps,
+            seconds=time.perf_counter() - started,
+        )
+        return replace(draws, info=replace(draws.info, details=self._machine_time(start.numel() // problem.sites)))
+
+    def trajectories(self, problem: Ising, count: int, *, every: int, seed: Seed = None) -> Tensor:
+        """Return the amplitudes on the way: those of the runs that `draw` makes with the same seed.
+
+        Args:
+            problem: a single problem.
+            count: runs.
+            every: steps between two records.
+            seed: as `draw`.
+
+        Returns:
+            Amplitudes, float32, shape (steps // every, count, sites).
+
+        Raises:
+            InvalidSettingError: a batch of problems, or a number outside its domain.
+        """
+        require_single(problem)
+        resolved, count = resolve_seed(seed), positive_integer("count", count)
+        start = self._start(problem, count, resolved, None)
+        return torch.from_numpy(self._run(problem, start, resolved, positive_integer("every", every))[1])
+
+    def _start(self, problem: Ising, count: int, seed: int, initial: Tensor | None) -> Tensor:
+        """Return the first amplitudes, of the shape that the spins will have."""
+        if self.pulses is not None and require_problem(problem).sites > self.pulses:
+            raise InvalidProblemError(f"the problem has {problem.sites} sites and this machine {self.pulses} pulses")
+        spins = initial_spins(problem, count, seed, initial).cpu()
+        amplitudes = self.feedback.first_amplitude * normal(derive_seed(seed, 1), *spins.shape)
+        return amplitudes if initial is None else amplitudes.abs() * spins
+
+    def _run(self, problem: Ising, start: Tensor, seed: int, gap: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+        from spinlight.kernels import machines
+
+        with progress_bar(type(self).__name__, self.progress) as report:
+            outcome = machines.run_optical(
+                kernel_couplings(problem),
+                fields_of_runs(problem, start),
+                start.reshape(-1, problem.sites).to(torch.float32).numpy(),
+                self.feedback.drive(self.steps),
+                self._optics(problem),
+                seed=seed,
+                every=_LOOK_EVERY if self.keep_best else 0,
+                gap=gap,
+                threads=thread_count(self.threads),
+                progress=report,
+            )
+        return outcome.spins, outcome.records
+
+    def _optics(self, problem: Ising) -> Any:
+        from spinlight.kernels import oscillators
+
+        kind = {type(None): oscillators.NOISELESS, TruncatedWigner: oscillators.WIGNER}.get(
+            type(self.noise), oscillators.GAUSSIAN
+        )
+        photon = 0.0 if self.noise is None else self.noise.photon
+        measured = getattr(self.noise, "reflectivity", getattr(self.noise, "measured", 0.5))
+        numbers = (self.dt, feedback_scale(problem), self.feedback.pull, photon, measured)
+        return oscillators.Optics(self.feedback.control, kind, *map(np.float32, numbers))
+
+    def _machine_time(self, runs: int) -> Mapping[str, float]:
+        round_trips = self.steps * self.dt * _ROUND_TRIPS_PER_LIFETIME
+        return {"round_trips": round_trips, "machine_seconds": runs * round_trips * self.round_trip_s}
+
+
+def feedback_scale(problem: Ising) -> float:
+    """Return xi = sqrt(2 sites / sum_ij J_ij^2), both triangles counted; of a problem without couplings, that of its fields.
+
+    Local fields of random spins then have a variance of two.
+    """
+    weights = problem.couplings.values() if problem.is_sparse else problem.couplings
+    squares = float(weights.square().sum()) or float(problem.fields.square().mean()) * problem.sites
+    return math.sqrt(2 * problem.sites / squares) if squares > 0 else 1.0
+
+
+def _require_share(name: str, value: float) -> None:
+    if not 0 < positive_number(name, value) < 1:
+        raise InvalidSettingError(f"{name} must lie in (0, 1), got {value!r}")
