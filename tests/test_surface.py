@@ -101,8 +101,13 @@ PUBLIC = {
     ],
     "spinlight.samplers": [
         "ChainState",
+        "ChaoticAmplitudeControl",
+        "ChaoticFeedbackControl",
+        "CoherentIsingMachine",
         "CustomSchedule",
         "Exact",
+        "Feedback",
+        "GaussianMoments",
         "GeometricSchedule",
         "Gibbs",
         "LinearSchedule",
@@ -110,7 +115,9 @@ PUBLIC = {
         "Metropolis",
         "Sampler",
         "Schedule",
+        "SeparatedFeedbackControl",
         "SimulatedAnnealing",
+        "TruncatedWigner",
     ],
     "spinlight.training": [
         "AnnealedImportance",

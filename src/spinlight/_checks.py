@@ -119,7 +119,13 @@ def _real_tensor(name: str, value: object) -> Tensor:
         raise InvalidStateError(f"{name} must be an array of numbers: {error}") from error
     if tensor.is_complex():
         raise InvalidStateError(f"{name} must be real, got {tensor.dtype}")
-    return tensor
+    if tensor.layout != torch.strided:
+        raise InvalidStateError(f"{name} must be a dense array, got layout {tensor.layout}")
+    # torch finds an unsigned 255 equal to -1, and computes with 255
+    return tensor.to(torch.int64) if tensor.dtype in _UNSIGNED else tensor
+
+
+_UNSIGNED = (torch.uint8, torch.uint16, torch.uint32, torch.uint64)
 
 
 def require_extra(module: str, extra: str) -> ModuleType:

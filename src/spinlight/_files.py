@@ -23,12 +23,20 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     target = Path(path)
     draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
-        with open(draft, "xb") as file:
+        with _opened(draft, target) as file:
             yield file
         os.replace(draft, target)
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
+
+
+def _opened(draft: Path, target: Path) -> IO[bytes]:
+    """Open the draft of a file; an error names the file itself, which the user knows."""
+    try:
+        return open(draft, "xb")
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(target)) from error
 
 
 def data_folder() -> Path:
@@ -40,12 +48,26 @@ def load_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
     """Return the arrays of an npz file, read without pickle.
 
     Raises:
-        FileFormatError: the file is no npz file, or a damaged one.
+        FileFormatError: the file is no npz file, a damaged one, or one that unpacks to more than memory holds.
         OSError: the file cannot be opened.
     """
     with open(path, "rb") as file:
         try:
             with np.load(file, allow_pickle=False) as arrays:
                 return dict(arrays)
-        except (ValueError, TypeError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        except _DAMAGE as error:
             raise FileFormatError(f"{os.fspath(path)} is no whole npz file without pickled objects: {error}") from error
+
+
+_DAMAGE = (
+    ValueError,
+    TypeError,
+    OSError,
+    OverflowError,
+    MemoryError,
+    RuntimeError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What NumPy and zipfile raise, depending on which bytes are damaged."""

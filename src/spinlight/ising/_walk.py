@@ -41,13 +41,14 @@ class Walk:
         self.fields: Floats = problem.fields.cpu().numpy()
         self.couplings: Floats = problem.couplings.to_dense().cpu().numpy()
         self.offset = float(problem.offset)
+        """Added to answers, never to the energies that are compared: a large one would swallow their digits."""
         self.sites = problem.sites
         self.low = min(problem.sites, _LOW)
         self.blocks = 1 << (self.sites - self.low)
         self.fill = block_energies
 
     def over_blocks(self, function: Callable[[int, Floats], Result]) -> Iterator[Result]:
-        """Yield `function(block, energies)` of every block, in order; it may overwrite the energies.
+        """Yield `function(block, energies)` of every block, in order, the energies without the offset; it may overwrite them.
 
         An interrupt ends it after the blocks at work, within milliseconds.
         """
@@ -60,7 +61,7 @@ class Walk:
             for block in range(first, min(first + stride, self.blocks)):
                 if stop.is_set():
                     break
-                self.fill(block, self.low, self.fields, self.couplings, self.offset, energies)
+                self.fill(block, self.low, self.fields, self.couplings, 0.0, energies)
                 results.append(function(block, energies))
             return results
 
@@ -81,7 +82,7 @@ class Walk:
             lowest = energies.min()
             return float(np.log(_weights(energies, beta, lowest).sum()) - beta * lowest)
 
-        return torch.logsumexp(torch.tensor(list(self.over_blocks(work)), dtype=torch.float64), 0)
+        return torch.logsumexp(torch.tensor(list(self.over_blocks(work)), dtype=torch.float64), 0) - beta * self.offset
 
     def moments(self, beta: float) -> Tensor:
         """Return <t_i t_j> of the spins and a constant last one: pair moments bordered by means, (sites + 1, sites + 1)."""
@@ -129,11 +130,11 @@ class Walk:
 
         counts = torch.from_numpy(sum(self.over_blocks(work), np.zeros(size, dtype=np.int64)))
         occupied = counts.nonzero().squeeze(1)
-        levels = centre + width * occupied.to(torch.float64)
+        levels = self.offset + (centre + width * occupied.to(torch.float64))
         return levels, counts[occupied], 0.0 if exact else width
 
     def energies(self) -> Floats:
-        """Return the energy of every state, in number order, shape (2^sites,)."""
+        """Return the energy of every state without the offset, in number order, shape (2^sites,)."""
         return np.concatenate(list(self.over_blocks(lambda _, energies: energies.copy())))
 
     def tolerance(self) -> float:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from spinlight._checks import bits_of, spins_of
-from spinlight.ising.problem import Ising
+from spinlight.ising.problem import Ising, require_problem
 
 
 def bits_from_spins(spins: Tensor) -> Tensor:
@@ -52,7 +52,7 @@ def bits_from_ising(problem: Ising) -> tuple[Tensor, Tensor, Tensor]:
         b, shape (units,) or (batch, units); W, shape (units, units), sparse where the problem is; offset, shape () or
         (batch,); all float64.
     """
-    row_sums = problem.couplings.sum(1)
+    row_sums = require_problem(problem).couplings.sum(1)
     row_sums = row_sums.to_dense() if row_sums.is_sparse else row_sums
     biases = 2 * problem.fields - 2 * row_sums
     return biases, 4 * problem.couplings, problem.offset + problem.fields.sum(-1) - row_sums.sum() / 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spinlight._checks import positive_integer, require_extra
+from spinlight._checks import positive_integer, require_extra, spins_of
 from spinlight._errors import FileFormatError, InvalidSettingError, InvalidStateError
 from spinlight._files import atomic_file, load_arrays
 from spinlight.ising.partition import LogPartition
@@ -64,7 +65,7 @@ class Draws:
         log_partition: an estimate of log Z, where the sampler makes one.
 
     Raises:
-        InvalidStateError: shapes that do not fit each other.
+        InvalidStateError: shapes that do not fit each other, or values that are no spins, weights or counts.
     """
 
     spins: Tensor
@@ -86,6 +87,11 @@ class Draws:
                 raise InvalidStateError(
                     f"{name} must have shape {tuple(self.spins.shape[:-1])}, got {tuple(part.shape)}"
                 )
+        spins_of(self.spins)
+        if self.log_weights is not None and bool((self.log_weights.isnan() | (self.log_weights == math.inf)).any()):
+            raise InvalidStateError("log_weights must be numbers, or minus infinity for a weight of zero")
+        if self.counts is not None and bool((self.counts < 0).any()):
+            raise InvalidStateError("counts must not be negative")
 
     @property
     def batch(self) -> int | None:
@@ -122,7 +128,9 @@ class Draws:
 
     def __getitem__(self, index: int | slice | Tensor) -> Draws:
         """Return one problem of a batch, or some states of a single problem (an integer keeps the draw axis)."""
-        if isinstance(index, Tensor) and index.ndim == 0 and index.dtype != torch.bool:
+        if isinstance(index, np.integer) or (
+            isinstance(index, Tensor) and index.ndim == 0 and index.dtype != torch.bool
+        ):
             index = int(index)
         if self.batch is None and isinstance(index, int):
             if not -len(self) <= index < len(self):

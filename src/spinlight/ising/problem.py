@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from spinlight._checks import finite_number, spins_of
+from spinlight._checks import finite_number, integer, spins_of
 from spinlight._errors import InvalidProblemError, InvalidSettingError, InvalidStateError
 from spinlight.ising.arrays import real_tensor, square_matrix
 
@@ -172,9 +172,10 @@ class Ising:
         )
 
     def __getitem__(self, index: int) -> Ising:
-        """Return one problem of a batch."""
+        """Return one problem of a batch; an index that is none raises InvalidSettingError."""
         if self.batch is None:
             raise InvalidProblemError("this problem has no batch axis to index")
+        index = integer("index", index, least=-self.batch, most=self.batch - 1)
         offset = self.offset[index] if self.offset.ndim else self.offset
         return self._rebuilt(self.fields[index], self.couplings, offset)
 

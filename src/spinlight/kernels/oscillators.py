@@ -25,9 +25,11 @@ AMPLITUDE_CONTROL, FEEDBACK_CONTROL, SEPARATED = 0, 1, 2
 NOISELESS, WIGNER, GAUSSIAN = 0, 1, 2
 """Which quantum noise it has: none, that of the truncated Wigner function, or that of Gaussian states."""
 
-_LEAST_ERROR = f32(0.01)
-_WIDEST = f32(1.5)
-"""Bounds of the error variables, and of the amplitudes in units of the wanted one; they allow larger time steps."""
+LEAST_ERROR, LARGEST_ERROR = f32(0.01), f32(1e6)
+"""Bounds of the error variables: the lower one allows larger time steps, the upper one holds a site that nothing couples to."""
+
+WIDEST = f32(1.5)
+"""Bound of the amplitudes in units of the wanted one; it allows larger time steps."""
 
 
 class Runs(NamedTuple):
@@ -177,7 +179,7 @@ def optical_runs(couplings, runs, drive, optics, every, records, gap, control, w
         gain, field, widest = (
             splat(drive.gain[k]),
             splat(drive.field[k]),
-            splat(_WIDEST * f32(np.sqrt(drive.target[k]))),
+            splat(WIDEST * f32(np.sqrt(drive.target[k]))),
         )
         for i in range(sites):
             old, e = load(x, 16 * i), load(errors, 16 * i)
@@ -200,7 +202,7 @@ def optical_runs(couplings, runs, drive, optics, every, records, gap, control, w
                     )
                     new = new + kick
             if optics.control != SEPARATED:
-                new, e = clamp(new, widest), maximum(e, splat(_LEAST_ERROR))
+                new, e = clamp(new, widest), minimum(maximum(e, splat(LEAST_ERROR)), splat(LARGEST_ERROR))
             store(x, 16 * i, new)
             store(errors, 16 * i, e)
             store(readings, 16 * i, new + off)

@@ -179,7 +179,7 @@ def optical_amplitudes(
             v = v + dt * (2 * (p - 1 - 3 * x**2) * v - 2 * measured * (v - 0.5) ** 2 + 1 + 2 * x**2)
             v = np.maximum(v, 0)
         if optics.control != 2:
-            new, e = np.clip(new, -1.5 * a**0.5, 1.5 * a**0.5), np.maximum(e, 0.01)
+            new, e = np.clip(new, -1.5 * a**0.5, 1.5 * a**0.5), np.clip(e, 0.01, 1e6)
         x, reading = new, new + off
         history.append(x)
     return np.stack(history)

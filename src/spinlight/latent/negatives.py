@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,6 +13,7 @@ from torch import Tensor
 from spinlight._random import derive_seed, uniform
 from spinlight.ising import Ising, SupportsDraw
 from spinlight.samplers import ChainState, MarkovChain
+from spinlight.training.annealing import FEWEST_EFFECTIVE
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +39,8 @@ class Negatives:
 
         log Z' - log Z = log sum_i w_i exp(E(s_i) - E'(s_i))
 
+        The error is NaN where fewer than ten states carry the mean: the spread of such ratios says nothing about it.
+
         Law:
             asymptotic in the number of states, which must not have had a part in choosing E': parameters that were
             fitted to these very states have raised their energies in particular.
@@ -46,7 +50,10 @@ class Negatives:
             return 0.0, 0.0
         peak = change.max()
         ratios = (change - peak).exp()
-        mean = (self.weights * ratios).sum()
+        shares = self.weights * ratios
+        mean = shares.sum()
+        if mean.square() < FEWEST_EFFECTIVE * shares.square().sum():
+            return float(mean.log() + peak), math.nan
         error = (self.weights * (ratios - mean)).square().sum().sqrt() / mean
         return float(mean.log() + peak), float(error)
 

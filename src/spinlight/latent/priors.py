@@ -162,7 +162,7 @@ class BoltzmannPrior(nn.Module):
         """
         if not bool(logits.isfinite().all()):
             raise InvalidStateError("logits hold NaN or infinity; is the learning rate too high?")
-        return self.energy(torch.sigmoid(logits)) - entropy(logits) + self._log_partition(logits)
+        return self.energy(torch.sigmoid(logits)).to(logits.dtype) - entropy(logits) + self._log_partition(logits)
 
     def _log_partition(self, like: Tensor) -> Tensor:
         """Return log Z as a number that carries its gradient."""
@@ -171,7 +171,7 @@ class BoltzmannPrior(nn.Module):
             return value
         bits = bits_from_spins(self.negatives.spins).to(like.device, like.dtype)
         weights = self.negatives.weights.to(like.device, like.dtype)
-        mean = weights @ self.machine.energy(bits)
+        mean = weights @ self.machine.energy(bits).to(like.dtype)
         return value - (mean - mean.detach())
 
     @property

@@ -28,16 +28,25 @@ _VISIBLE_ROUNDING = 1e-3
 
 
 def warn_of_rounding(problem: Ising, beta: float) -> None:
-    """Warn where weights are so different in size that float32 local fields lose the small ones."""
+    """Warn where weights are so different in size that float32 local fields lose the small ones.
+
+    Whole-numbered local fields below 2^24 lose nothing.
+    """
     largest = float(largest_local_field(problem))
     rounding = beta * largest * _RELATIVE_ROUNDING
-    if rounding > _VISIBLE_ROUNDING and largest <= LARGEST_FIELD:
+    if rounding > _VISIBLE_ROUNDING and largest <= LARGEST_FIELD and not _is_exact(problem, largest):
         warnings.warn(
             f"beta times the largest local field is {rounding / _RELATIVE_ROUNDING:.3g}: float32 rounds it by {rounding:.2g}, so "
             "fields and couplings of that size or smaller are not sampled faithfully; use smaller penalties",
             SpinlightWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
+
+
+def _is_exact(problem: Ising, largest: float) -> bool:
+    weights = problem.couplings.values() if problem.is_sparse else problem.couplings
+    whole = all(bool((part == part.round()).all()) for part in (weights, problem.fields))
+    return whole and largest * _RELATIVE_ROUNDING <= 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +73,7 @@ class SweepingChain(MarkovChain):
 
     def step(self, problem: Ising, state: ChainState, sweeps: int) -> ChainState:
         """Return the chains after `sweeps` more sweeps; see `MarkovChain.step`."""
-        warn_of_rounding(require_problem(problem), self.beta)
+        require_problem(problem)
         spins = sweep(
             problem,
             state.spins,
@@ -95,6 +104,8 @@ def sweep(
     from spinlight.kernels import run
 
     _require_fit(problem, spins)
+    if len(betas):
+        warn_of_rounding(problem, float(betas[-1]))
     if len(betas) and betas.max() > _LARGEST_BETA:
         raise InvalidSettingError(
             f"beta must be at most {_LARGEST_BETA:g} for the samplers' float32 arithmetic; scale the problem"

@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from spinlight._checks import nonnegative_number, positive_integer, thread_count
@@ -74,7 +76,7 @@ class SimulatedAnnealing(Sampler):
         spins = sweep(
             problem,
             initial_spins(problem, positive_integer("count", count), resolved, initial),
-            self.schedule.betas(problem, self.sweeps, self.beta),
+            _checked(self.schedule.betas(problem, self.sweeps, float(self.beta)), self),
             heat_bath=False,
             seed=resolved,
             first_sweep=0,
@@ -84,3 +86,14 @@ class SimulatedAnnealing(Sampler):
         )
         seconds = time.perf_counter() - started
         return draws_of(self, problem, spins, beta=self.beta, seed=resolved, sweeps=self.sweeps, seconds=seconds)
+
+
+def _checked(betas: NDArray[np.float64], sampler: SimulatedAnnealing) -> NDArray[np.float64]:
+    """Return the betas of a schedule, which anyone may have written, if they are what a schedule must give."""
+    path = np.asarray(betas, dtype=np.float64)
+    if path.shape != (sampler.sweeps,) or not np.isfinite(path).all() or (path < 0).any():
+        raise InvalidSettingError(
+            f"{type(sampler.schedule).__name__}.betas must return {sampler.sweeps} finite numbers of at least 0; got shape "
+            f"{path.shape} with values from {path.min(initial=np.inf)} to {path.max(initial=-np.inf)}"
+        )
+    return path

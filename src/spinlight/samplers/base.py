@@ -98,9 +98,9 @@ class ChainState:
 
     def __post_init__(self) -> None:
         """Check that these can be states of chains."""
-        object.__setattr__(self, "spins", spins_of(self.spins).to(torch.int8))
+        object.__setattr__(self, "spins", spins_of(self.spins).to(torch.int8, copy=True))
         object.__setattr__(self, "seed", resolve_seed(self.seed))
-        integer("sweeps", self.sweeps, least=0, most=_MOST_SWEEPS)
+        object.__setattr__(self, "sweeps", integer("sweeps", self.sweeps, least=0, most=_MOST_SWEEPS))
 
     @property
     def bits(self) -> Tensor:
@@ -193,9 +193,9 @@ def draws_of(
     info = DrawInfo(
         sampler=type(sampler).__name__,
         law=sampler.law,
-        beta=beta,
+        beta=None if beta is None else float(beta),
         seed=seed,
-        sweeps=sweeps,
+        sweeps=None if sweeps is None else int(sweeps),
         seconds=seconds,
         device="cpu",
         version=spinlight.__version__,

@@ -17,7 +17,7 @@ from spinlight._random import uniform
 from spinlight.ising import Ising
 from spinlight.ising.packing import kernel_couplings, kernel_fields
 
-_FEWEST_EFFECTIVE = 10.0
+FEWEST_EFFECTIVE = 10.0
 """Effective chains below which the spread of the weights says nothing about their mean."""
 
 
@@ -104,7 +104,7 @@ def log_mean_weight(log_weights: Tensor) -> tuple[float, float, float]:
     value = float(torch.logsumexp(log_weights, 0)) - math.log(count)
     weights = np.exp(log_weights.numpy() - value)
     effective = count / float(np.mean(weights**2))
-    if not effective >= _FEWEST_EFFECTIVE:
+    if not effective >= FEWEST_EFFECTIVE:
         warnings.warn(
             f"the mean weight hangs on {effective:.1f} of {count} annealed chains, so its error cannot be told; take more steps or chains",
             SpinlightWarning,

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spinlight._checks import MOST
 from spinlight._errors import FileFormatError
+
+MOST_NODES = 10**8
+"""More would not fit into memory, however few the edges."""
 
 _GZIP = b"\x1f\x8b"
 
@@ -81,19 +83,24 @@ def _text(name: str) -> str:
 
 def _header(name: str, number: int, words: list[str]) -> tuple[int, int]:
     try:
-        size, count = (int(word) for word in words)
+        size, count = (_whole(word) for word in words)
     except ValueError:
         size, count = 0, 0
-    if not 1 <= size <= MOST or count < 0:
+    if not 1 <= size <= MOST_NODES or count < 0:
         raise FileFormatError(
-            f"{name}, line {number}: two integers `n m` with n from 1 to {MOST} were expected, got {' '.join(words)[:60]!r}"
+            f"{name}, line {number}: two integers `n m` with n from 1 to {MOST_NODES:,} were expected, got {' '.join(words)[:60]!r}"
         )
     return size, count
 
 
+def _whole(word: str) -> int:
+    """Return a whole number, without the underscores that Python allows."""
+    return int(word.replace("_", "?"))
+
+
 def _entry(name: str, number: int, words: list[str], size: int) -> tuple[int, int, float]:
     try:
-        i, j = int(words[0]), int(words[1])
+        i, j = _whole(words[0]), _whole(words[1])
         weight = float(words[2]) if len(words) > 2 else 1.0
         fits = len(words) <= 3 and 1 <= i <= size and 1 <= j <= size and math.isfinite(weight)
     except (ValueError, IndexError):

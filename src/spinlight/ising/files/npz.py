@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from spinlight._errors import FileFormatError, SpinlightError
 from spinlight._files import atomic_file, load_arrays
 from spinlight.ising.edges import ising_from_edges
-from spinlight.ising.problem import Ising
+from spinlight.ising.problem import Ising, require_problem
 
 _DENSE = {"fields", "offset", "couplings"}
 _SPARSE = {"fields", "offset", "rows", "columns", "weights"}
@@ -22,7 +22,7 @@ def write_npz(problem: Ising, path: str | os.PathLike[str]) -> None:
     It holds `fields`, `offset`, and either `couplings` (sites, sites) or, of a sparse problem, `rows`, `columns` and
     `weights` with each edge once.
     """
-    parts = {"fields": problem.fields, "offset": problem.offset}
+    parts = {"fields": require_problem(problem).fields, "offset": problem.offset}
     if problem.is_sparse:
         parts |= dict(zip(("rows", "columns", "weights"), problem.edges()))
     else:

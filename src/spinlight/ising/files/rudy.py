@@ -78,7 +78,7 @@ def cut_value(problem: Ising, spins: Tensor) -> Tensor:
     Raises:
         InvalidStateError: spins of the wrong shape or other than -1/+1.
     """
-    rows, columns, couplings = problem.edges()
+    rows, columns, couplings = require_problem(problem).edges()
     state = spins_of(spins, problem.sites).to(problem.device)
     apart = state[..., rows] != state[..., columns]
     return torch.where(apart, -2 * couplings, 0.0).sum(-1)
