@@ -80,3 +80,18 @@ def test_shared_data_lie_where_the_variable_says(monkeypatch: pytest.MonkeyPatch
         assert data_folder() == Path("../shared/data")
     monkeypatch.setenv("SPINLIGHT_DATA", "elsewhere")
     assert data_folder() == Path("elsewhere")
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.uint32])
+def test_unsigned_numbers_are_no_minus_one(dtype: torch.dtype) -> None:
+    """Torch finds an unsigned 255 equal to -1."""
+    wrapped = torch.tensor([torch.iinfo(dtype).max, 1]).to(dtype)
+    with pytest.raises(InvalidStateError, match=r"-1 or \+1"):
+        spins_of(wrapped)
+    assert spins_of(torch.ones(2, dtype=torch.int64).to(dtype)).tolist() == [1, 1]
+    assert bits_of(torch.tensor([0, 1]).to(dtype)).tolist() == [0, 1]
+
+
+def test_sparse_states_are_refused() -> None:
+    with pytest.raises(InvalidStateError, match="dense array"):
+        spins_of(torch.eye(2).to_sparse())

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import stat
 from collections.abc import Callable
@@ -284,3 +285,20 @@ def test_the_representation_shows_sizes_and_origin() -> None:
 
 def test_log_partitions_print_their_error() -> None:
     assert str(LogPartition(1.23456, 0.01, 1.0, 2.0, "annealed")) == "1.235 +/- 0.010 (annealed)"
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ({"spins": torch.tensor([[7, 1]], dtype=torch.int8)}, "-1 or"),
+        ({"log_weights": torch.tensor([math.nan])}, "log_weights"),
+        ({"log_weights": torch.tensor([math.inf])}, "log_weights"),
+        ({"counts": torch.tensor([-1])}, "counts"),
+    ],
+)
+def test_values_that_are_no_draws_are_refused(part: dict, message: str) -> None:
+    info = DrawInfo("by hand", "heuristic", None, 0, None, 0.0, "cpu", "0")
+    whole = {"spins": torch.ones(1, 2, dtype=torch.int8), "energies": torch.zeros(1), "info": info}
+    Draws(**whole)
+    with pytest.raises(InvalidStateError, match=message):
+        Draws(**whole | part)

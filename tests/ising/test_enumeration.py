@@ -13,7 +13,7 @@ import torch
 
 from helpers.enumeration import all_spins, boltzmann, enumerate_energies, random_ising
 from helpers.enumeration import log_partition as log_partition_by_formula
-from spinlight._errors import InvalidSettingError, ProblemTooLargeError
+from spinlight._errors import InvalidProblemError, InvalidSettingError, ProblemTooLargeError
 from spinlight.ising import Ising
 from spinlight.ising import enumeration as exact
 
@@ -206,3 +206,33 @@ def test_a_batch_is_refused_where_one_problem_is_needed(call) -> None:
 def test_impossible_temperatures_are_refused(beta: float) -> None:
     with pytest.raises(InvalidSettingError, match="beta"):
         exact.log_partition(ring(4, 1.0), beta)
+
+
+HUGE = Ising([1e300, -1e300], torch.zeros(2, 2))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: exact.log_partition(Ising([1.7e308, 1.7e308], torch.zeros(2, 2))),
+        lambda: exact.log_partition(HUGE, beta=1e10),
+        lambda: exact.exact_probabilities(HUGE, beta=1e10),
+        lambda: exact.exact_moments(HUGE, beta=1e10),
+        lambda: exact.ground_states(Ising([1.7e308, 1.7e308], torch.zeros(2, 2))),
+        lambda: exact.energy_histogram(Ising([1.7e308, 1.7e308], torch.zeros(2, 2))),
+    ],
+)
+def test_energies_beyond_float64_are_refused(call) -> None:
+    with pytest.raises(InvalidProblemError, match="too large for float64"):
+        call()
+
+
+def test_a_large_offset_swallows_no_digits() -> None:
+    problem = Ising([0.5, 0.0], [[0.0, 1.0], [1.0, 0.0]])
+    shifted = Ising(problem.fields, problem.couplings, offset=1e17)
+    torch.testing.assert_close(exact.exact_probabilities(shifted), exact.exact_probabilities(problem))
+    torch.testing.assert_close(exact.exact_moments(shifted), exact.exact_moments(problem))
+    assert (
+        exact.energy_histogram(shifted).degeneracies.tolist() == exact.energy_histogram(problem).degeneracies.tolist()
+    )
+    assert exact.log_partition(shifted).item() == exact.log_partition(problem).item() - 1e17

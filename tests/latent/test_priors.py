@@ -275,3 +275,52 @@ def test_logits_that_are_no_numbers_are_refused(value: float) -> None:
 def test_what_estimates_nothing_is_refused(estimator: object) -> None:
     with pytest.raises(InvalidSettingError, match="a method estimate"):
         BoltzmannPrior(BoltzmannMachine(2), estimator=estimator)  # type: ignore[arg-type]
+
+
+def test_the_error_of_a_ratio_is_the_spread_of_its_repetitions() -> None:
+    machine = random_machine(BoltzmannMachine(6), 3)
+    problem, table = machine.to_ising(), all_states_weighted(machine.to_ising())
+    shift(machine, 0.3)
+    uniform = torch.full((500,), 1 / 500, dtype=torch.float64)
+    found, claimed = [], []
+    for seed in range(400):
+        picks = torch.multinomial(table.weights, 500, replacement=True, generator=torch.Generator().manual_seed(seed))
+        witnesses = Negatives(table.spins[picks], uniform, problem.energy(table.spins[picks]), seed, 0)
+        ratio, error = witnesses.log_ratio(machine.to_ising())
+        found.append(ratio)
+        claimed.append(error)
+    # The standard deviation of 400 numbers is known to 1 part in sqrt(800), 3.5 %: a fifth is far outside.
+    assert np.std(found) == pytest.approx(np.mean(claimed), rel=0.2)
+
+
+def test_a_ratio_that_hangs_on_few_witnesses_has_no_error() -> None:
+    machine = random_machine(BoltzmannMachine(12), 3)
+    prior = BoltzmannPrior(machine, chains=64, estimator=Enumeration())
+    assert prior.log_partition.standard_error == 0
+    shift(machine, 5.0)
+    assert math.isnan(prior.log_partition.standard_error)
+    prior.estimate()
+    assert prior.log_partition.standard_error == 0
+
+
+def test_witnesses_move_on_and_take_up_the_law_of_the_present_machine() -> None:
+    machine = random_machine(BoltzmannMachine(6), 3)
+    prior = BoltzmannPrior(machine, chains=4000, sweeps=30, estimator=Enumeration())
+    _ = prior.log_partition
+    shift(machine, 0.4)
+    prior.advance()
+    prior.advance()  # the first step resamples and walks; by the second the states themselves must have the new law
+    witnesses = prior.get_extra_state()["kept"]["witnesses"]["spins"]
+    exact = all_states_weighted(machine.to_ising()).expectation(lambda spins: spins.double())
+    assert mean_p_value(witnesses.double().numpy(), exact.numpy()) > threshold()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_logits_of_another_precision_than_the_machine_are_taken(dtype: torch.dtype) -> None:
+    machine = random_machine(BoltzmannMachine(4), 1)
+    other = torch.float32 if dtype == torch.float64 else torch.float64
+    logits = torch.zeros(3, 4, dtype=dtype, requires_grad=True)
+    divergence = exact_prior(machine.to(other)).kl_divergence(logits)
+    divergence.sum().backward()
+    assert divergence.dtype == dtype
+    torch.testing.assert_close(divergence, exact_divergence(machine, logits.detach()).to(dtype), rtol=1e-4, atol=1e-4)

@@ -1,15 +1,24 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
 import pytest
 import torch
 
 from helpers.enumeration import enumerate_energies, random_ising
-from spinlight._errors import InvalidSettingError
+from spinlight._errors import InvalidSettingError, SpinlightWarning
 from spinlight.ising import Ising
-from spinlight.samplers import CustomSchedule, GeometricSchedule, LinearSchedule, Schedule, SimulatedAnnealing
+from spinlight.samplers import (
+    CustomSchedule,
+    GeometricSchedule,
+    Gibbs,
+    LinearSchedule,
+    Sampler,
+    Schedule,
+    SimulatedAnnealing,
+)
 from spinlight.samplers.schedules import hot_beta
 
 SCHEDULES = [GeometricSchedule(), GeometricSchedule(first=0.05), LinearSchedule(), CustomSchedule((0.1, 2.0, 1.0, 3.0))]
@@ -84,3 +93,31 @@ def test_slower_annealing_ends_lower() -> None:
 def test_settings_outside_their_domain_are_refused(make: object, word: str) -> None:
     with pytest.raises(InvalidSettingError, match=word):
         make()  # type: ignore[operator]
+
+
+def test_annealing_visits_by_metropolis() -> None:
+    """One sweep at almost infinite temperature flips seven spins of eight, where a heat bath would flip half."""
+    start = torch.ones(64, 1000)
+    problem = Ising(torch.zeros(1000), torch.zeros(1000, 1000))
+    draws = SimulatedAnnealing(sweeps=1, beta=1e-9).draw(problem, 64, seed=1, initial=start)
+    assert (draws.spins == -1).double().mean().item() == pytest.approx(7 / 8, abs=5 * (7 / 64 / 64_000) ** 0.5)
+
+
+@pytest.mark.parametrize("bad", [[1.0], [1.0, -1.0], [1.0, float("nan")], [[1.0, 1.0]]])
+def test_a_schedule_that_gives_no_temperatures_is_refused(bad: list) -> None:
+    class Odd(Schedule):
+        def betas(self, problem: Ising, sweeps: int, beta: float) -> np.ndarray:
+            return np.array(bad)
+
+    with pytest.raises(InvalidSettingError, match=r"Odd\.betas must return 2 finite numbers"):
+        SimulatedAnnealing(sweeps=2, schedule=Odd()).draw(random_ising(2, seed=1), 1)
+
+
+@pytest.mark.parametrize("sampler", [SimulatedAnnealing(beta=10.0), Gibbs(beta=10.0)], ids=["annealing", "gibbs"])
+def test_weights_that_float32_rounds_are_warned_of_unless_they_are_whole(sampler: Sampler) -> None:
+    couplings = torch.tensor([[0.0, 1e6], [1e6, 0.0]])
+    with pytest.warns(SpinlightWarning, match="float32 rounds it"):
+        sampler.draw(Ising([0.1, 0.1], couplings), 2, seed=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sampler.draw(Ising([1.0, 1.0], couplings), 2, seed=1)

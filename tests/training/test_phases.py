@@ -218,3 +218,21 @@ def test_persistent_chains_refuse_a_saved_state_of_another_number_of_chains() ->
 def test_sizes_below_one_are_refused(settings) -> None:
     with pytest.raises(InvalidSettingError, match="at least 1"):
         training.PersistentContrastiveDivergence(Gibbs(), **settings)
+
+
+def test_completion_draws_what_its_seed_says() -> None:
+    machine = random_machine(BoltzmannMachine(9, 5), seed=2)
+    visible = all_bits(4)
+    first, again, other = (training.complete(machine, visible, Gibbs(), seed=seed).spins for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_more_sweeps_of_contrastive_divergence_lead_further_from_the_data() -> None:
+    machine = random_machine(BoltzmannMachine(6), seed=3)
+    data = torch.ones(20_000, 6)
+    near, far = (
+        training.ContrastiveDivergence(Gibbs(), sweeps=sweeps, seed=5).negative(machine, data) for sweeps in (1, 50)
+    )
+    assert law_p_value(far, law(machine)) > threshold()
+    assert law_p_value(near, law(machine)) < threshold()
