@@ -40,7 +40,7 @@ def test_the_product_of_compiled_functions_is_no_python_function() -> None:
 
 
 def optics(feedback, noise: int) -> oscillators.Optics:
-    numbers = (0.05, 0.7, feedback.pull, 0.1, 0.2)
+    numbers = (0.7, feedback.pull, 0.1, 0.2)
     return oscillators.Optics(feedback.control, noise, *map(np.float32, numbers))
 
 
@@ -50,7 +50,7 @@ def recorded(
     start = 0.1 * np.random.default_rng(0).standard_normal((runs, problem.sites)).astype(np.float32)
     fields = problem.fields.numpy().astype(np.float32)
     options = {"seed": seed, "every": 0, "gap": 1, "threads": 1} | settings
-    drive = feedback.drive(40)
+    drive = feedback.drive(40, 0.05)
     return machines.run_optical(kernel_couplings(problem), fields, start, drive, optics(feedback, noise), **options)
 
 
@@ -65,7 +65,7 @@ def test_amplitudes_are_those_of_the_equations(feedback, noise: int, sparse: boo
         problem.couplings.numpy(),
         problem.fields.numpy(),
         start.astype(np.float64),
-        feedback.drive(40),
+        feedback.drive(40, 0.05),
         optics(feedback, noise),
         seed=2**40 + 3,
     )
@@ -106,8 +106,8 @@ def test_the_best_state_is_the_lowest_of_the_looks() -> None:
 def test_noise_of_the_vacuum_has_the_variance_of_the_equations() -> None:
     """One step from zero without couplings: x ~ N(0, g^2 dt / 2) for Wigner, and no kick at all for a Gaussian vacuum."""
     problem = Ising(torch.zeros(2000), scipy.sparse.coo_array((2000, 2000)))
-    settings = oscillators.Optics(0, oscillators.WIGNER, *map(np.float32, (0.05, 1.0, 0.0, 0.1, 0.2)))
-    drive = ChaoticAmplitudeControl().drive(1)
+    settings = oscillators.Optics(0, oscillators.WIGNER, *map(np.float32, (1.0, 0.0, 0.1, 0.2)))
+    drive = ChaoticAmplitudeControl().drive(1, 0.05)
     zeros = np.zeros((16, 2000), np.float32)
     options = {"seed": 1, "every": 0, "gap": 0, "threads": 1}
     couplings, fields = kernel_couplings(problem), np.zeros(2000, np.float32)

@@ -61,6 +61,7 @@ class Drive(NamedTuple):
         rate: b, of the error variables.
         gain: c, inside the hyperbolic tangent of separated feedback.
         field: the amplitude that stands for a spin in the field term.
+        step: dt.
     """
 
     pump: Any
@@ -68,6 +69,7 @@ class Drive(NamedTuple):
     rate: Any
     gain: Any
     field: Any
+    step: Any
 
 
 class Optics(NamedTuple):
@@ -76,7 +78,6 @@ class Optics(NamedTuple):
     Args:
         control: AMPLITUDE_CONTROL, FEEDBACK_CONTROL or SEPARATED.
         noise: NOISELESS, WIGNER or GAUSSIAN.
-        dt: time step.
         scale: xi, of the feedback.
         pull: k, of separated feedback.
         quantum: g, the amplitude that stands for one photon.
@@ -86,7 +87,6 @@ class Optics(NamedTuple):
 
     control: Any
     noise: Any
-    dt: Any
     scale: Any
     pull: Any
     quantum: Any
@@ -113,16 +113,20 @@ def clamp(x, limit):
 
 
 @njit(nogil=True, inline="always")
-def optical_change(optics, x, e, z, pump, target, rate, gain):
-    """Return dx/dt and de/dt, without noise, for a feedback z = xi (sum_j J_ij x_j + field)."""
+def optical_step(optics, x, e, z, dt, pump, target, rate, gain):
+    """Return x and e after a time dt, without noise, for a feedback z = xi (sum_j J_ij x_j + field).
+
+    The error variables of amplitude control see the new amplitude: the chaotic motion then stays stable at larger steps.
+    """
     own = x * ((pump - splat(f32(1.0))) - x * x)
     if optics.control == AMPLITUDE_CONTROL:
-        return fma(e, z, own), rate * e * (target - x * x)
+        x = fma(dt, fma(e, z, own), x)
+        return x, fma(dt, rate * e * (target - x * x), e)
     if optics.control == FEEDBACK_CONTROL:
         z = e * z
-        return own + z, rate * e * (target - z * z)
+        return fma(dt, own + z, x), fma(dt, rate * e * (target - z * z), e)
     z = splat(f32(0.0)) - z
-    return own - tanh(gain * z) - splat(optics.pull) * (z - e), rate * (z - e)
+    return fma(dt, own - tanh(gain * z) - splat(optics.pull) * (z - e), x), fma(dt, rate * (z - e), e)
 
 
 @njit(nogil=True, inline="always")
@@ -170,11 +174,12 @@ def optical_runs(couplings, runs, drive, optics, every, records, gap, control, w
     readings, feedback, scratch = x.copy(), np.empty_like(x), np.zeros_like(x)
     errors = np.full_like(x, f32(0.0) if optics.control == SEPARATED else f32(1.0))
     variances = np.full_like(x, f32(0.5))
-    lanes, dt, root, scale = load(numbers, 0), splat(optics.dt), f32(np.sqrt(optics.dt)), splat(optics.scale)
+    lanes, scale = load(numbers, 0), splat(optics.scale)
     for k in range(steps):
         if control[0] != 0:
             return
         product(feedback, couplings, readings)
+        dt, root = splat(drive.step[k]), f32(np.sqrt(drive.step[k]))
         pump, target, rate = splat(drive.pump[k]), splat(drive.target[k]), splat(drive.rate[k])
         gain, field, widest = (
             splat(drive.gain[k]),
@@ -184,8 +189,7 @@ def optical_runs(couplings, runs, drive, optics, every, records, gap, control, w
         for i in range(sites):
             old, e = load(x, 16 * i), load(errors, 16 * i)
             z = scale * fma(field, load(external, 16 * i), load(feedback, 16 * i))
-            dx, de = optical_change(optics, old, e, z, pump, target, rate, gain)
-            new, e = fma(dt, dx, old), fma(dt, de, e)
+            new, e = optical_step(optics, old, e, z, dt, pump, target, rate, gain)
             off = splat(f32(0.0))
             if optics.noise != NOISELESS:
                 w0, w1, w2, w3 = threefry(seed[0], seed[1], lanes, u32(i), u32(k), u32(1))

@@ -157,12 +157,13 @@ def optical_amplitudes(
     x, reading, history = amplitudes.copy(), amplitudes.copy(), []
     e = np.zeros_like(x) if optics.control == 2 else np.ones_like(x)
     v = np.full_like(x, 0.5)
-    dt, g, measured = float(optics.dt), float(optics.quantum), float(optics.measured)
-    for k, (p, a, b, c, field) in enumerate(zip(*drive)):
+    g, measured = float(optics.quantum), float(optics.measured)
+    for k, (p, a, b, c, field, dt) in enumerate(zip(*drive)):
         z = float(optics.scale) * (reading @ couplings + field * fields)
         own = x * (p - 1 - x**2)
         if optics.control == 0:
-            dx, de = own + e * z, b * e * (a - x**2)
+            dx = own + e * z
+            de = b * e * (a - (x + dt * dx) ** 2)
         elif optics.control == 1:
             dx, de = own + e * z, b * e * (a - (e * z) ** 2)
         else:

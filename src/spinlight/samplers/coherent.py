@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spinlight._checks import nonnegative_number, positive_integer, positive_number, thread_count
+from spinlight._checks import nonnegative_integer, nonnegative_number, positive_integer, positive_number, thread_count
 from spinlight._errors import InvalidProblemError, InvalidSettingError
 from spinlight._progress import progress_bar
 from spinlight._random import Seed, derive_seed, normal, resolve_seed
@@ -22,9 +22,6 @@ from spinlight.ising.packing import kernel_couplings
 from spinlight.ising.problem import require_problem, require_single
 from spinlight.samplers.base import Sampler, draws_of, fields_of_runs, initial_spins
 from spinlight.samplers.feedback import ChaoticFeedbackControl, Feedback
-
-_LOOK_EVERY = 10
-"""Steps between two looks at the energies: a tenth more work than never to look."""
 
 _ROUND_TRIPS_PER_LIFETIME = 10.0
 """A pulse lives for about ten round trips: the equations' unit of time."""
@@ -90,11 +87,13 @@ class CoherentIsingMachine(Sampler):
 
     Args:
         steps: of the integration, at least 1.
-        dt: time step, in lifetimes of a pulse (about ten round trips); the feedback's authors use 0.05 to 0.25.
+        dt: time step, in lifetimes of a pulse (about ten round trips); the feedbacks' authors use 0.05 to 0.25. Too large a
+            step makes the integration unstable, and then nothing is found.
         feedback: the equations: `ChaoticFeedbackControl`, `ChaoticAmplitudeControl` or `SeparatedFeedbackControl`.
         noise: `TruncatedWigner` or `GaussianMoments`; None for the equations without noise.
-        keep_best: return the lowest energy of every tenth step of each run, or else the last state. The chaotic machines visit
-            ground states and leave them: look for minima with True, sample with False.
+        look_every: steps between two looks at the energy, of which each run returns the lowest; a look costs as much as a step.
+            0 for the last state, at no cost. The chaotic machines visit ground states and leave them: look for minima, and
+            sample with 0.
         pulses: how many the machine has; a larger problem is refused. None for as many as it takes.
         round_trip_s: seconds per round trip, for the time that the optics would have taken (1 km of fibre: 5 microseconds).
         threads: how many to use (None: `torch.get_num_threads()`); the draws do not depend on it.
@@ -126,7 +125,7 @@ class CoherentIsingMachine(Sampler):
     dt: float = 0.1
     feedback: Feedback = field(default_factory=ChaoticFeedbackControl)
     noise: QuantumNoise | None = None
-    keep_best: bool = True
+    look_every: int = 10
     pulses: int | None = None
     round_trip_s: float = 5e-6
     threads: int | None = None
@@ -136,6 +135,7 @@ class CoherentIsingMachine(Sampler):
         """Check the settings."""
         positive_integer("steps", self.steps)
         positive_number("dt", self.dt)
+        nonnegative_integer("look_every", self.look_every)
         nonnegative_number("round_trip_s", self.round_trip_s)
         thread_count(self.threads)
         if self.pulses is not None:
@@ -203,10 +203,10 @@ class CoherentIsingMachine(Sampler):
                 kernel_couplings(problem),
                 fields_of_runs(problem, start),
                 start.reshape(-1, problem.sites).to(torch.float32).numpy(),
-                self.feedback.drive(self.steps),
+                self.feedback.drive(self.steps, self.dt),
                 self._optics(problem),
                 seed=seed,
-                every=_LOOK_EVERY if self.keep_best else 0,
+                every=self.look_every,
                 gap=gap,
                 threads=thread_count(self.threads),
                 progress=report,
@@ -221,11 +221,12 @@ class CoherentIsingMachine(Sampler):
         )
         photon = 0.0 if self.noise is None else self.noise.photon
         measured = getattr(self.noise, "reflectivity", getattr(self.noise, "measured", 0.5))
-        numbers = (self.dt, feedback_scale(problem), self.feedback.pull, photon, measured)
+        numbers = (feedback_scale(problem), self.feedback.pull, photon, measured)
         return oscillators.Optics(self.feedback.control, kind, *map(np.float32, numbers))
 
     def _machine_time(self, runs: int) -> Mapping[str, float]:
-        round_trips = self.steps * self.dt * _ROUND_TRIPS_PER_LIFETIME
+        time_steps = self.feedback.drive(self.steps, self.dt).step.astype(np.float64)
+        round_trips = float(time_steps.sum()) * _ROUND_TRIPS_PER_LIFETIME
         return {"round_trips": round_trips, "machine_seconds": runs * round_trips * self.round_trip_s}
 
 

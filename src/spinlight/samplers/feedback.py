@@ -36,8 +36,8 @@ class Feedback(ABC):
         """Standard deviation of the amplitudes at the start."""
 
     @abstractmethod
-    def drive(self, steps: int) -> Drive:
-        """Return the schedule of a run."""
+    def drive(self, steps: int, dt: float) -> Drive:
+        """Return the schedule of a run, whose time steps are `dt` or less."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,8 @@ class ChaoticAmplitudeControl(Feedback):
 
     dx_i/dt = - x_i^3 + (p - 1) x_i + e_i z_i,  de_i/dt = - b e_i (x_i^2 - a),  z_i = xi (sum_j J_ij x_j + sqrt(a) h_i)
 
-    The pump p and the target a rise linearly and hold for the last part of the run.
+    The pump p and the target a rise linearly and hold for the last part of the run. The time step shrinks with the size of the
+    amplitudes, as sqrt(a(0) / a(t)): the larger they are, the larger are the e_i and the faster the fastest of all motions.
 
     Args:
         pump: p at the start; it ends at 1. -0.5 suits random graphs, -4 toroidal and -1 planar ones.
@@ -82,11 +83,12 @@ class ChaoticAmplitudeControl(Feedback):
         """See `Feedback`."""
         return 0.1
 
-    def drive(self, steps: int) -> Drive:
+    def drive(self, steps: int, dt: float) -> Drive:
         """See `Feedback`."""
         rise = _rise(steps, self.hold)
         target = _between(*self.target, rise)
-        return _drive(pump=_between(self.pump, 1.0, rise), target=target, rate=self.rate, field=np.sqrt(target))
+        pump, amplitude = _between(self.pump, 1.0, rise), np.sqrt(target)
+        return _drive(pump=pump, target=target, rate=self.rate, field=amplitude, step=dt * amplitude[0] / amplitude)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,11 +133,11 @@ class ChaoticFeedbackControl(Feedback):
         """See `Feedback`."""
         return 0.1
 
-    def drive(self, steps: int) -> Drive:
+    def drive(self, steps: int, dt: float) -> Drive:
         """See `Feedback`."""
         pump = _between(self.pump, 1.0, _rise(steps, self.hold))
         rest = _resting_amplitude(pump, self.target**0.5)
-        return _drive(pump=pump, target=np.full(steps, self.target), rate=self.rate, field=rest)
+        return _drive(pump=pump, target=np.full(steps, self.target), rate=self.rate, field=rest, step=dt)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,12 +185,12 @@ class SeparatedFeedbackControl(Feedback):
         """See `Feedback`."""
         return 0.1
 
-    def drive(self, steps: int) -> Drive:
+    def drive(self, steps: int, dt: float) -> Drive:
         """See `Feedback`."""
         rise = _rise(steps, self.hold)
         one = np.ones(steps)
         rate, gain = _between(*self.rate, rise), _between(*self.gain, rise)
-        return _drive(pump=_between(self.pump, 1.0, rise), target=one, rate=rate, gain=gain, field=one)
+        return _drive(pump=_between(self.pump, 1.0, rise), target=one, rate=rate, gain=gain, field=one, step=dt)
 
 
 def _rise(steps: int, hold: float) -> NDArray[np.float64]:
@@ -206,11 +208,12 @@ def _drive(
     target: NDArray[np.float64],
     rate: NDArray[np.float64] | float,
     field: NDArray[np.float64],
+    step: NDArray[np.float64] | float,
     gain: NDArray[np.float64] | float = 1.0,
 ) -> Drive:
     from spinlight.kernels.oscillators import Drive
 
-    parts = np.broadcast_arrays(pump, target, rate, gain, field)
+    parts = np.broadcast_arrays(pump, target, rate, gain, field, step)
     return Drive(*(np.ascontiguousarray(part, dtype=np.float32) for part in parts))
 
 
