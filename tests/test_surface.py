@@ -110,6 +110,7 @@ PUBLIC = {
         "GaussianMoments",
         "GeometricSchedule",
         "Gibbs",
+        "LangevinBifurcation",
         "LinearSchedule",
         "MarkovChain",
         "Metropolis",
@@ -117,6 +118,7 @@ PUBLIC = {
         "Schedule",
         "SeparatedFeedbackControl",
         "SimulatedAnnealing",
+        "SimulatedBifurcation",
         "TruncatedWigner",
     ],
     "spinlight.training": [

@@ -116,3 +116,56 @@ def test_noise_of_the_vacuum_has_the_variance_of_the_equations() -> None:
     assert abs(x.var() / variance - 1) < 5 * np.sqrt(2 / x.size)
     squeezed = settings._replace(noise=oscillators.GAUSSIAN)
     assert not machines.run_optical(couplings, fields, zeros, drive, squeezed, **options).amplitudes.any()
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("discrete", [False, True])
+def test_bifurcations_are_those_of_the_equations(discrete: bool, sparse: bool) -> None:
+    problem = random_ising(11, seed=3, density=0.6)
+    start, momenta = 0.1 * np.random.default_rng(0).standard_normal((2, 5, 11)).astype(np.float32)
+    pressure = np.linspace(0, 1, 30, dtype=np.float32)
+    settings = {"dt": 0.5, "scale": 0.3}
+    outcome = machines.run_bifurcation(
+        kernel_couplings(problem.to_sparse() if sparse else problem),
+        problem.fields.numpy().astype(np.float32),
+        start,
+        momenta,
+        pressure,
+        rule=oscillators.DISCRETE if discrete else oscillators.BALLISTIC,
+        every=0,
+        threads=1,
+        **settings,
+    )
+    expected = reference.bifurcated_positions(
+        problem.couplings.numpy(),
+        problem.fields.numpy(),
+        start.astype(np.float64),
+        momenta.astype(np.float64),
+        pressure,
+        discrete=discrete,
+        **settings,
+    )
+    np.testing.assert_allclose(outcome.amplitudes, expected, atol=1e-4)
+    assert (np.abs(expected) == 1).any()
+    np.testing.assert_array_equal(outcome.spins, np.where(expected < 0, -1, 1))
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_noisy_thresholds_are_those_of_the_formula(sparse: bool) -> None:
+    problem = random_ising(11, seed=3, density=0.6)
+    start = np.where(np.random.default_rng(0).random((20, 11)) < 0.5, -1.0, 1.0)
+    settings = {"steps": 7, "step": 0.8, "spread": 1.3, "seed": 2**40 + 3}
+    outcome = machines.run_thresholds(
+        kernel_couplings(problem.to_sparse() if sparse else problem),
+        problem.fields.numpy().astype(np.float32),
+        start.astype(np.float32),
+        every=0,
+        threads=2,
+        **settings,
+    )
+    expected = reference.threshold_spins(problem.couplings.numpy(), problem.fields.numpy(), start, **settings)
+    np.testing.assert_array_equal(outcome.spins, expected)
+    other = reference.threshold_spins(
+        problem.couplings.numpy(), problem.fields.numpy(), start, **settings | {"spread": 1.0}
+    )
+    assert (other != expected).any()

@@ -72,6 +72,71 @@ def run_optical(
     return packed.outcome(records)
 
 
+def run_bifurcation(
+    couplings: Couplings,
+    fields: Floats,
+    positions: Floats,
+    momenta: Floats,
+    pressure: Floats,
+    *,
+    rule: int,
+    dt: float,
+    scale: float,
+    every: int,
+    threads: int,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Run bifurcation machines from their first positions and momenta through a pressure that rises to one.
+
+    Args:
+        positions: (runs, sites).
+        momenta: (runs, sites).
+        couplings, fields, every, threads, progress: as `run_optical`.
+        pressure, rule, dt, scale: as `oscillators.bifurcation_runs`.
+    """
+    packed, arrays = _Packed(fields, positions, 0), matrix_of(couplings)
+    speeds = packed.with_room(momenta)
+    step, force = np.float32(dt), np.float32(scale)
+
+    def run(group: int, control: NDArray[np.int64], worker: int) -> None:
+        oscillators.bifurcation_runs(
+            arrays, packed[group], speeds[group], rule, pressure, step, force, every, control, worker
+        )
+
+    run_groups(run, packed.groups, len(pressure), threads, progress)
+    return packed.outcome()
+
+
+def run_thresholds(
+    couplings: Couplings,
+    fields: Floats,
+    spins: Floats,
+    *,
+    steps: int,
+    step: float,
+    spread: float,
+    seed: int,
+    every: int,
+    threads: int,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Run noisy thresholds, all sites at once, from their first spins.
+
+    Args:
+        couplings, fields, seed, every, threads, progress: as `run_optical`.
+        spins: -1/+1, (runs, sites).
+        steps, step, spread: as `oscillators.threshold_runs`.
+    """
+    packed, arrays = _Packed(fields, spins, seed), matrix_of(couplings)
+    force, noise = np.float32(step), np.float32(spread)
+
+    def run(group: int, control: NDArray[np.int64], worker: int) -> None:
+        oscillators.threshold_runs(arrays, packed[group], steps, force, noise, every, control, worker)
+
+    run_groups(run, packed.groups, steps, threads, progress)
+    return packed.outcome()
+
+
 def matrix_of(couplings: Couplings) -> Any:
     """Return the couplings as `kernels.products.product` takes them."""
     return panels_of(couplings.matrix) if isinstance(couplings, DenseCouplings) else couplings.arrays()
@@ -83,11 +148,9 @@ class _Packed:
     def __init__(self, fields: Floats, amplitudes: Floats, seed: int) -> None:
         self.runs, self.sites = amplitudes.shape
         self.groups = -(-self.runs // LANES)
-        room = np.zeros((self.groups, LANES * padded_sites(self.sites)), np.float32)
-        room[:, : LANES * self.sites] = self._site_major(amplitudes)
         shared = fields.ndim == 1
         self._external = np.repeat(fields, LANES)[None] if shared else self._site_major(fields)
-        self._amplitudes = room
+        self._amplitudes = self.with_room(amplitudes)
         self._seed = np.array([seed & 0xFFFFFFFF, seed >> 32], np.uint32)
         self._numbers = np.arange(self.groups * LANES, dtype=np.uint32).reshape(self.groups, LANES)
         self._best = np.full((self.groups, LANES), np.inf, np.float32)
@@ -104,10 +167,16 @@ class _Packed:
             self._spins[group],
         )
 
-    def outcome(self, records: Floats) -> Outcome:
-        """Return what the kernels left."""
+    def with_room(self, rows: Floats) -> Floats:
+        """Return one row per run as the kernels take it, with room for the padding of products."""
+        room = np.zeros((self.groups, LANES * padded_sites(self.sites)), np.float32)
+        room[:, : LANES * self.sites] = self._site_major(rows)
+        return room
+
+    def outcome(self, records: Floats | None = None) -> Outcome:
+        """Return what the kernels left, and what they recorded."""
         amplitudes = self._run_major(self._amplitudes[:, : LANES * self.sites])
-        steps = [self._run_major(part) for part in records.transpose(1, 0, 2)]
+        steps = [] if records is None else [self._run_major(part) for part in records.transpose(1, 0, 2)]
         return Outcome(
             self._run_major(self._spins).astype(np.int8),
             amplitudes,

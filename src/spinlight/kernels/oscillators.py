@@ -216,8 +216,7 @@ def optical_runs(couplings, runs, drive, optics, every, records, gap, control, w
             keep_best(couplings, runs, scratch, feedback)
         control[1 + worker] += 1
     if not every:
-        for i in range(sites):
-            store(runs.spins, 16 * i, sign(load(x, 16 * i)))
+        keep_last(runs)
 
 
 @njit(nogil=True, fastmath={"contract"})
@@ -235,3 +234,89 @@ def keep_best(couplings, runs, signs, feedback):
     store(runs.best, 0, select(lower, energy, lowest))
     for i in range(sites):
         store(runs.spins, 16 * i, select(lower, load(signs, 16 * i), load(runs.spins, 16 * i)))
+
+
+BALLISTIC, DISCRETE = 0, 1
+"""Whether forces come from the positions or from their signs."""
+
+
+@njit(nogil=True, cache=True, fastmath={"contract"})
+def bifurcation_runs(couplings, runs, momenta, rule, pressure, dt, scale, every, control, worker):
+    """Run one group of sixteen bifurcation machines: x' = y, y' = -(1 - a) x + c (J x + h), walls at -1 and +1.
+
+    Args:
+        couplings: panels or `Edges`.
+        runs: where they are.
+        momenta: y, (16 * padded sites,) float32, changed in place.
+        rule: BALLISTIC or DISCRETE.
+        pressure: a of each step, (steps,) float32, rising to one.
+        dt: time step, float32.
+        scale: c, float32.
+        every, control, worker: as `optical_runs`.
+    """
+    external, x = runs.external, runs.amplitudes
+    sites, steps, one = external.shape[0] // 16, pressure.shape[0], splat(f32(1.0))
+    pull, sources, signs = np.empty_like(x), np.zeros_like(x), np.zeros_like(x)
+    time, force = splat(dt), splat(scale)
+    for i in range(sites):
+        store(sources, 16 * i, sign(load(x, 16 * i)) if rule == DISCRETE else load(x, 16 * i))
+    for k in range(steps):
+        if control[0] != 0:
+            return
+        product(pull, couplings, sources)
+        stiffness = splat(pressure[k] - f32(1.0))
+        for i in range(sites):
+            old = load(x, 16 * i)
+            push = fma(stiffness, old, force * (load(pull, 16 * i) + load(external, 16 * i)))
+            y = fma(time, push, load(momenta, 16 * i))
+            new = fma(time, y, old)
+            inside = less(new * new, one)
+            new = select(inside, new, sign(new))
+            store(momenta, 16 * i, select(inside, y, splat(f32(0.0))))
+            store(x, 16 * i, new)
+            store(sources, 16 * i, sign(new) if rule == DISCRETE else new)
+        if every and ((k + 1) % every == 0 or k + 1 == steps):
+            keep_best(couplings, runs, signs, pull)
+        control[1 + worker] += 1
+    if not every:
+        keep_last(runs)
+
+
+@njit(nogil=True, cache=True, fastmath={"contract"})
+def threshold_runs(couplings, runs, steps, step, spread, every, control, worker):
+    """Run one group of sixteen: s <- sign(s + step (J s + h) + spread n), every site at once, n standard normal.
+
+    Args:
+        couplings: panels or `Edges`.
+        runs: where they are; only the signs of their amplitudes count.
+        steps: how many.
+        step: of the force, float32.
+        spread: of the noise, float32.
+        every, control, worker: as `optical_runs`.
+    """
+    external, x, seed, numbers = runs.external, runs.amplitudes, runs.seed, runs.numbers
+    sites, lanes = external.shape[0] // 16, load(numbers, 0)
+    pull, signs, force, noise = np.empty_like(x), np.zeros_like(x), splat(step), splat(spread)
+    for i in range(sites):
+        store(x, 16 * i, sign(load(x, 16 * i)))
+    for k in range(steps):
+        if control[0] != 0:
+            return
+        product(pull, couplings, x)
+        for i in range(sites):
+            w0, w1, _, _ = threefry(seed[0], seed[1], lanes, u32(i), u32(k), u32(2))
+            kick, _ = normal_pair(w0, w1)
+            field = fma(force, load(pull, 16 * i) + load(external, 16 * i), load(x, 16 * i))
+            store(x, 16 * i, sign(fma(noise, kick, field)))
+        if every and ((k + 1) % every == 0 or k + 1 == steps):
+            keep_best(couplings, runs, signs, pull)
+        control[1 + worker] += 1
+    if not every:
+        keep_last(runs)
+
+
+@njit(nogil=True)
+def keep_last(runs):
+    """Keep the signs of the amplitudes as they are."""
+    for i in range(runs.external.shape[0] // 16):
+        store(runs.spins, 16 * i, sign(load(runs.amplitudes, 16 * i)))

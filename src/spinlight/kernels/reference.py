@@ -123,13 +123,13 @@ def annealed_weights(
     return spins, log_weights
 
 
-def step_normals(seed: int, runs: int, sites: int, step: int) -> NDArray[np.float64]:
-    """Return the standard normal numbers of one step of an optical machine, (runs, sites, 3), by Box and Muller's method."""
+def step_normals(seed: int, runs: int, sites: int, step: int, stream: int = 1) -> NDArray[np.float64]:
+    """Return the standard normal numbers of one step of a machine, (runs, sites, 3), by Box and Muller's method."""
     key = np.zeros((runs, 1, 4), np.uint32)
     key[..., 0], key[..., 1] = seed & 0xFFFFFFFF, seed >> 32
     key[:, 0, 2] = np.arange(runs)
     counter = np.zeros((1, sites, 4), np.uint32)
-    counter[0, :, 0], counter[..., 1], counter[..., 2] = np.arange(sites), step, 1
+    counter[0, :, 0], counter[..., 1], counter[..., 2] = np.arange(sites), step, stream
     words = threefry(key, counter)
     radius = np.sqrt(-2 * np.log((words[..., ::2] + 0.5) / 2.0**32))
     angle = 2 * np.pi * words[..., 1::2].astype(np.int32) / 2.0**32
@@ -184,3 +184,43 @@ def optical_amplitudes(
         x, reading = new, new + off
         history.append(x)
     return np.stack(history)
+
+
+def bifurcated_positions(
+    couplings: NDArray[np.float64],
+    fields: NDArray[np.float64],
+    positions: NDArray[np.float64],
+    momenta: NDArray[np.float64],
+    pressure: NDArray[np.float64],
+    *,
+    discrete: bool,
+    dt: float,
+    scale: float,
+) -> NDArray[np.float64]:
+    """Return the positions of bifurcation machines at the end, (runs, sites); see `kernels.machines.run_bifurcation`."""
+    x, y = positions, momenta
+    for a in pressure:
+        source = np.where(x < 0, -1.0, 1.0) if discrete else x
+        y = y + dt * ((a - 1) * x + scale * (source @ couplings + fields))
+        x = x + dt * y
+        outside = np.abs(x) >= 1
+        x, y = np.where(outside, np.sign(x), x), np.where(outside, 0.0, y)
+    return x
+
+
+def threshold_spins(
+    couplings: NDArray[np.float64],
+    fields: NDArray[np.float64],
+    spins: NDArray[np.float64],
+    *,
+    steps: int,
+    step: float,
+    spread: float,
+    seed: int,
+) -> NDArray[np.float64]:
+    """Return the spins of noisy thresholds after some steps, (runs, sites); see `kernels.machines.run_thresholds`."""
+    for k in range(steps):
+        noise = step_normals(seed, len(spins), spins.shape[1], k, stream=2)[..., 0]
+        field = spins + step * (spins @ couplings + fields) + spread * noise
+        spins = np.where(field < 0, -1.0, 1.0)
+    return spins

@@ -2,6 +2,7 @@
 
 from spinlight.samplers.annealing import SimulatedAnnealing
 from spinlight.samplers.base import ChainState, MarkovChain, Sampler
+from spinlight.samplers.bifurcation import LangevinBifurcation, SimulatedBifurcation
 from spinlight.samplers.coherent import CoherentIsingMachine, GaussianMoments, TruncatedWigner
 from spinlight.samplers.exact import Exact
 from spinlight.samplers.feedback import (
@@ -25,6 +26,7 @@ __all__ = [
     "GaussianMoments",
     "GeometricSchedule",
     "Gibbs",
+    "LangevinBifurcation",
     "LinearSchedule",
     "MarkovChain",
     "Metropolis",
@@ -32,5 +34,6 @@ __all__ = [
     "Schedule",
     "SeparatedFeedbackControl",
     "SimulatedAnnealing",
+    "SimulatedBifurcation",
     "TruncatedWigner",
 ]
