@@ -80,7 +80,7 @@ def test_names_are_escaped() -> None:
 def test_the_elbo_comes_with_its_error() -> None:
     text = re.sub(r"<[^>]+>", "", page())
     assert re.search(r"training cells-650\.12 &plusmn; 0\.05", text)
-    assert "choice of cells is not included" in " ".join(text.split())
+    assert "choice of cells and of the seed is not included" in " ".join(text.split())
 
 
 def test_the_representations_behind_the_graphs_are_stated() -> None:

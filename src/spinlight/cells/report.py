@@ -139,8 +139,8 @@ _PAGE = Template("""<!doctype html>
 <p>$data. A variational autoencoder of counts with a Boltzmann machine as the prior of its latent bits.</p>
 <div class="cards">$elbo$held_out$partition</div>
 <p>The ELBO is a lower bound on the log-likelihood of a cell, here the mean over cells and over $draws draws of each cell's latent
-variables. Its standard error joins that of log Z, which every cell shares, and that of the draws. The choice of cells is not
-included: other cells of the same kind would give another mean.</p>
+variables. Its standard error joins that of log Z, which every cell shares, and that of the draws. The choice of cells and
+of the seed is not included: other cells of the same kind, or another training, would give another mean.</p>
 $no_error
 <h2>Separation of known groups</h2>
 $scores
