@@ -221,7 +221,8 @@ def _write(
     results: Results, model: QBMVAE, cells: AnnData, settings: FitSettings, title: str, metrics: Mapping[str, Any]
 ) -> None:
     groups, name = (CLUSTERS, "Leiden clusters") if settings.labels_key is None else (settings.labels_key,) * 2
-    picture = cells_picture(cells.obsm["X_umap"], _column(cells, groups), name, cells.obs[ENERGY].to_numpy())
+    batches = None if settings.batch_key is None else _column(cells, settings.batch_key)
+    picture = cells_picture(cells.obsm["X_umap"], _column(cells, groups), name, cells.obs[ENERGY].to_numpy(), batches)
     pictures = {
         "UMAP of the latent, and the energy of each cell under the prior": picture,
         "Training": training_picture(model.history),

@@ -116,7 +116,7 @@ def _print_summary(name: str, metrics: Mapping[str, Any], files: Sequence[Path])
     from rich.console import Console
     from rich.table import Table
 
-    from spinlight.cells.report import score_rows
+    from spinlight.cells.report import outcome_sentence, score_rows
 
     console = Console()
     console.print(f"[bold]{name}[/bold]: {metrics['data']['cells']:,} cells, {metrics['data']['genes']:,} genes")
@@ -126,6 +126,8 @@ def _print_summary(name: str, metrics: Mapping[str, Any], files: Sequence[Path])
     for row in score_rows(embeddings):
         table.add_row(*row)
     console.print(table)
+    if sentence := outcome_sentence(embeddings):
+        console.print(sentence, highlight=False)
     for path in files:
         console.print(f"  {path}", highlight=False)
 
