@@ -73,18 +73,20 @@ def training_picture(history: dict[str, Any]) -> bytes:
         axes.set_title(title, **_TITLE)
         axes.set_xlabel("epoch", color=_INK)
         _light(axes)
-    _leave_out_the_climb(elbo, history["elbo_train"])
+    _leave_out_the_climb(elbo, [history[name] for name in ("elbo_train", "elbo_validation") if name in history])
     elbo.legend(frameon=False, loc="lower right")
     return _png(figure)
 
 
-def _leave_out_the_climb(axes: Axes, series: Any) -> None:
+def _leave_out_the_climb(axes: Axes, losses: Sequence[Any]) -> None:
     """Start the axes after the first tenth of the epochs, where the ELBO rises by orders of magnitude, and say so."""
-    first = len(series) // 10
+    epochs = losses[0].index
+    first = len(epochs) // 10
     if first:
-        axes.set_xlim(series.index[first], series.index[-1])
-        axes.set_ylim(*_range(-series.to_numpy(dtype=float).ravel()[first:]))
-        axes.set_title(f"ELBO per cell (nats), from epoch {series.index[first]}", **_TITLE)
+        shown = [-series[series.index >= epochs[first]].to_numpy(dtype=float).ravel() for series in losses]
+        axes.set_xlim(epochs[first], epochs[-1])
+        axes.set_ylim(*_range(np.concatenate(shown)))
+        axes.set_title(f"ELBO per cell (nats), from epoch {epochs[first]}", **_TITLE)
 
 
 _TITLE: dict[str, Any] = {"fontsize": 14, "fontweight": "bold", "loc": "left", "color": _INK}
@@ -94,7 +96,7 @@ def _figure(width: float, height: float) -> Figure:
     # A bare Figure: pyplot would keep it alive and could open a window.
     figures = require_extra("matplotlib.figure", "cells")
     figure: Figure = figures.Figure(figsize=(width, height), layout="constrained")
-    figure.get_layout_engine().set(wspace=0.06)  # type: ignore[call-arg, union-attr]  # of the constrained engine
+    figure.get_layout_engine().set(wspace=0.09)  # type: ignore[call-arg, union-attr]  # of the constrained engine
     return figure
 
 
@@ -151,7 +153,8 @@ def _energies_of_groups(
     for box, name in zip(boxes["boxes"], names):
         box.set(facecolor=colours[name], edgecolor="none", alpha=0.75)
     axes.set_title("energy, lowest median first", **_TITLE)
-    axes.set_xlabel("energy E(q), lower is more probable under the prior", color=_INK, fontsize=11)
+    axes.set_xlabel("energy E(q), lower is\nmore probable under the prior", color=_INK, fontsize=12)
+    axes.locator_params(axis="x", nbins=5)
     axes.invert_yaxis()
     _light(axes)
 
