@@ -89,15 +89,17 @@ def require_cells(
             f"the data hold {cells.n_obs} cells and {cells.n_vars} genes; at least {FEWEST_CELLS} cells and 2 genes are needed"
         )
     require_columns(cells, batch_key=batch_key, labels_key=labels_key)
+    if batch_key is not None:
+        _require_batches(cells, batch_key)
     require_counts(cells, layer)
 
 
 def require_columns(cells: AnnData, *, batch_key: str | None, labels_key: str | None) -> None:
-    """Refuse keys that are no column of `obs`, one with missing values, and batches that are none.
+    """Refuse keys that are no column of `obs`, one with missing values, and one column for two uses.
 
     Raises:
         UnknownNameError: there is no such column.
-        InvalidDataError: cells without a value, or batches that are fractional numbers or as many as the cells.
+        InvalidDataError: cells without a value.
         InvalidSettingError: one column for both.
     """
     if batch_key is not None and batch_key == labels_key:
@@ -107,8 +109,6 @@ def require_columns(cells: AnnData, *, batch_key: str | None, labels_key: str | 
     for use, key in (("batch key", batch_key), ("labels key", labels_key)):
         if key is not None:
             _require_column(cells, use, key)
-    if batch_key is not None:
-        _require_batches(cells, batch_key)
 
 
 def _require_column(cells: AnnData, use: str, key: str) -> None:
@@ -124,12 +124,13 @@ def _require_column(cells: AnnData, use: str, key: str) -> None:
 
 
 def _require_batches(cells: AnnData, key: str) -> None:
+    """Refuse fractional numbers, and as many batches as cells, from which a decoder learns nothing."""
     column = cells.obs[key]
     if column.dtype.kind == "f":
         raise InvalidDataError(
             f"the batch key {key!r} holds fractional numbers, of type {column.dtype}; name a column of groups"
         )
-    if cells.n_obs > 1 and column.nunique() == cells.n_obs:
+    if column.nunique() == cells.n_obs:
         raise InvalidDataError(
             f"the batch key {key!r} has another value for each of {cells.n_obs} cells; name a column of groups"
         )

@@ -97,7 +97,8 @@ def fit_cells(
         progress: where to show progress, if anywhere; started once the checks have passed, and stopped.
 
     Raises:
-        InvalidDataError, UnknownNameError, InvalidSettingError: before anything is computed or written.
+        InvalidDataError, UnknownNameError, InvalidSettingError: before anything is computed or written; data that are no
+            counts, annotations that no .h5ad can hold, a key that is no column, a folder that cannot be written to.
     """
     settings = _checked(cells, settings)
     model: QBMVAE | None = None

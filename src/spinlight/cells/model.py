@@ -111,8 +111,7 @@ class QBMVAE(VAEMixin, UnsupervisedTrainingMixin, BaseModelClass):  # type: igno
             kwargs: scvi-tools' own, used by `load`.
 
         Raises:
-            InvalidDataError: values that are no raw counts, a cell without any, or cells without a batch or label, or
-                batches that are none (fractional numbers, one for each cell).
+            InvalidDataError: values that are no raw counts, a cell without any, or cells without a batch or label.
             UnknownNameError: there is no such layer or column.
             InvalidSettingError: one column for batches and labels.
         """
