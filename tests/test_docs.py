@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import inspect
 import pkgutil
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -67,3 +69,49 @@ def test_every_make_target_that_a_page_names_exists() -> None:
 def code(page: Path) -> str:
     """Return the inline code and the fenced blocks of a page: prose may say "make sure"."""
     return "\n".join(re.findall(r"```.*?```|`[^`\n]+`", page.read_text(), re.DOTALL))
+
+
+DIRECTIVE = re.compile(r"^\.\. auto(\w+):: (\S+)$", re.MULTILINE)
+
+
+def documented(text: str) -> Iterator[object]:
+    """Yield the classes and functions that the directives of a page document."""
+    for kind, path in DIRECTIVE.findall(text):
+        if kind == "module":
+            module = importlib.import_module(path)
+            # A package may import its names lazily; Sphinx finds those that are there.
+            found = {name: thing for name, thing in vars(module).items() if not name.startswith("_")}
+            chosen = getattr(module, "__all__", [n for n, o in found.items() if getattr(o, "__module__", "") == path])
+            yield from (found[name] for name in chosen if name in found)
+        else:
+            module_name, name = path.rsplit(".", 1)
+            yield getattr(importlib.import_module(module_name), name)
+
+
+def public_things() -> Iterator[tuple[str, object]]:
+    """Yield every public class and function; the command line shows itself by --help."""
+    for package in {"spinlight", *MODULES} - {"spinlight.cli"}:
+        module = importlib.import_module(package)
+        for name in getattr(module, "__all__", ()):
+            thing = getattr(module, name)
+            if inspect.isclass(thing) or inspect.isfunction(thing):
+                yield f"{package}.{name}", thing
+
+
+def test_every_public_class_and_function_has_a_place_in_the_reference() -> None:
+    pytest.importorskip("scvi")
+    found = {id(thing) for page in PAGES for thing in documented(page.read_text())}
+    assert [name for name, thing in public_things() if id(thing) not in found] == []
+
+
+def test_a_package_that_imports_its_names_lazily_is_not_documented_by_naming_it() -> None:
+    done = importlib.import_module("spinlight.cells")
+    assert "load_cells" not in vars(done)
+    assert list(documented(".. automodule:: spinlight.cells\n")) == []
+    assert [thing.__name__ for thing in documented(".. autofunction:: spinlight.cells.data.load_cells\n")] == [
+        "load_cells"
+    ]
+
+
+def test_formulas_need_no_network() -> None:
+    assert "sphinx-mathjax-offline" in (ROOT / "docs" / "conf.py").read_text()

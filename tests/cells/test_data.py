@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from spinlight._errors import FileFormatError, InvalidDataError, UnknownNameError
+from spinlight._errors import FileFormatError, InvalidDataError, InvalidSettingError, UnknownNameError
 from spinlight.cells.data import load_cells, load_dataset, recover_counts, require_cells, require_counts
 
 if TYPE_CHECKING:
@@ -164,3 +164,19 @@ def test_normalised_data_are_told_where_else_counts_may_be(cells: AnnData) -> No
     cells.raw = cells
     with pytest.raises(InvalidDataError, match=r"The data have \.raw"):
         require_cells(cells)
+
+
+def test_batches_and_labels_must_be_two_columns(cells: AnnData) -> None:
+    with pytest.raises(InvalidSettingError, match="'kind' is both the batch key and the labels key"):
+        require_cells(cells, batch_key="kind", labels_key="kind")
+
+
+def test_what_are_no_batches_is_refused(cells: AnnData) -> None:
+    cells.obs["depth"] = np.arange(90) % 4 / 2
+    cells.obs["name"] = cells.obs_names
+    with pytest.raises(InvalidDataError, match="'depth' holds fractional numbers, of type float64"):
+        require_cells(cells, batch_key="depth")
+    with pytest.raises(InvalidDataError, match="'name' has another value for each of 90 cells"):
+        require_cells(cells, batch_key="name")
+    cells.obs["lane"] = np.arange(90) % 4
+    require_cells(cells, batch_key="lane", labels_key="depth")

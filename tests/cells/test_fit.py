@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import torch
 from rich.console import Console
 from rich.progress import Progress
 
@@ -159,11 +160,21 @@ def test_epochs_make_two_thousand_steps_within_bounds(count: int, epochs: int) -
         ({"latent": -1}, InvalidSettingError),
         ({"seed": -1}, InvalidSettingError),
         ({"seed": 2**32}, InvalidSettingError),
+        ({"threads": 0}, InvalidSettingError),
+        ({"batch_key": "batch", "labels_key": "batch"}, InvalidSettingError),
+        ({"labels_key": "qbmvae_leiden"}, InvalidSettingError),
+        ({"batch_key": "qbmvae_energy"}, InvalidSettingError),
+        ({"batch_key": "depth"}, InvalidDataError),
+        ({"batch_key": "name"}, InvalidDataError),
     ],
 )
 def test_a_mistake_is_found_before_anything_is_written(
     cells: AnnData, tmp_path: Path, settings: dict[str, Any], error: type[Exception]
 ) -> None:
+    cells.obs["depth"] = np.arange(90) % 4 / 2
+    cells.obs["name"] = cells.obs_names
+    for column in ("qbmvae_leiden", "qbmvae_energy"):
+        cells.obs[column] = cells.obs["kind"]
     with pytest.raises(error):
         fit(cells, tmp_path / "out", **settings)
     assert not (tmp_path / "out").exists()
@@ -176,34 +187,136 @@ def test_data_that_are_no_counts_are_found_before_anything_is_written(cells: Ann
     assert not (tmp_path / "out").exists()
 
 
-def test_an_interrupt_in_training_leaves_a_model_that_loads(
+def interrupt(*_: Any, **__: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def interrupt_second_epoch(self: Any, trainer: Any, pl_module: Any) -> None:
+    if trainer.current_epoch == 1:
+        raise KeyboardInterrupt
+
+
+def place_old_results(out: Path) -> dict[str, str]:
+    """Write what an older fit may have left, and return it."""
+    (out / "model").mkdir()
+    for name in ("cells.h5ad", "cells.png", "metrics.json", "model/model.pt", "report.html"):
+        (out / name).write_text(f"old {name}")
+    return contents(out)
+
+
+def contents(out: Path) -> dict[str, str]:
+    files = (path for path in sorted(out.rglob("*")) if path.is_file() and path.parent.name != "model-interrupted")
+    return {str(path.relative_to(out)): path.read_text() for path in files}
+
+
+def test_an_interrupt_in_training_leaves_a_model_that_loads_and_older_results_as_they_were(
     cells: AnnData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from spinlight.cells import QBMVAE, InterruptedFitError
     from spinlight.cells.progress import TrainingProgress
 
-    def interrupt(self: Any, trainer: Any, pl_module: Any) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(TrainingProgress, "on_train_epoch_end", interrupt)
+    old = place_old_results(tmp_path)
+    monkeypatch.setattr(TrainingProgress, "on_train_epoch_end", interrupt_second_epoch)
     with pytest.raises(InterruptedFitError) as caught:
         fit(cells, tmp_path, Progress(console=Console(file=io.StringIO())), epochs=50, latent=4)
-    assert caught.value.saved == [tmp_path / "model"]
-    assert [path.name for path in tmp_path.iterdir()] == ["model"]
-    assert QBMVAE.load(str(tmp_path / "model"), adata=cells, accelerator="cpu").is_trained
+    assert caught.value.saved == [tmp_path / "model-interrupted"]
+    assert contents(tmp_path) == old
+    assert not list(tmp_path.glob(".*"))
+    assert QBMVAE.load(str(tmp_path / "model-interrupted"), adata=cells, accelerator="cpu").is_trained
 
 
-def test_an_interrupt_after_training_keeps_the_model(
+def test_an_interrupt_in_the_first_epoch_saves_nothing(
     cells: AnnData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from spinlight.cells import InterruptedFitError
+    from spinlight.cells.progress import TrainingProgress
+
+    monkeypatch.setattr(TrainingProgress, "on_train_start", interrupt)
+    with pytest.raises(InterruptedFitError) as caught:
+        fit(cells, tmp_path, Progress(console=Console(file=io.StringIO())), epochs=50, latent=4)
+    assert caught.value.saved == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("place", ["neighbour_graph", "html_report", "estimate_elbo"])
+def test_an_interrupt_after_training_keeps_the_model_and_older_results(
+    cells: AnnData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     from spinlight.cells import InterruptedFitError
     from spinlight.cells import fit as module
 
-    def interrupt(*_: Any, **__: Any) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(module, "neighbour_graph", interrupt)
-    (tmp_path / "report.html").write_text("of an older fit")
+    monkeypatch.setattr(module, place, interrupt)
+    old = place_old_results(tmp_path)
     with pytest.raises(InterruptedFitError) as caught:
         fit(cells, tmp_path, epochs=1, latent=4)
-    assert caught.value.saved == [tmp_path / "model"]
+    assert caught.value.saved == [tmp_path / "model-interrupted"]
+    assert contents(tmp_path) == old
+
+
+def test_an_interrupt_of_the_commit_finds_everything_saved(
+    cells: AnnData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from spinlight.cells import InterruptedFitError
+    from spinlight.cells.results import Results
+
+    commit = Results.commit
+    monkeypatch.setattr(Results, "commit", lambda self: (commit(self), interrupt()))
+    with pytest.raises(InterruptedFitError) as caught:
+        fit(cells, tmp_path, epochs=1, latent=4)
+    assert sorted(caught.value.saved) == sorted(tmp_path.iterdir())
+
+
+def test_a_fit_that_fails_leaves_older_results_as_they_were(
+    cells: AnnData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from spinlight.cells import fit as module
+
+    def fail(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(module, "html_report", fail)
+    old = place_old_results(tmp_path)
+    with pytest.raises(ZeroDivisionError):
+        fit(cells, tmp_path, epochs=1, latent=4)
+    assert contents(tmp_path) == old
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("part", ["obs", "uns"])
+def test_annotations_that_cannot_be_written_are_found_before_training(
+    cells: AnnData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    from spinlight.cells import fit as module
+
+    monkeypatch.setattr(module, "_train", pytest.fail)
+    cells.obs["good"] = "text"
+    getattr(cells, part)["bad"] = [{1, 2} for _ in range(cells.n_obs)] if part == "obs" else object()
+    with pytest.raises(InvalidDataError, match=r"obs, var or uns holds what cannot be written as \.h5ad(?s:.*)bad"):
+        fit(cells, tmp_path, epochs=1, latent=4)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fit_of_numpy_numbers_writes_plain_ones(cells: AnnData, tmp_path: Path) -> None:
+    fit(cells, tmp_path, epochs=np.int64(1), latent=np.int32(4), seed=np.uint32(7), threads=np.int64(1))
+    settings = json.loads((tmp_path / "metrics.json").read_text())["settings"]
+    assert {name: settings[name] for name in ("epochs", "latent", "seed", "threads")} == {
+        "epochs": 1,
+        "latent": 4,
+        "seed": 7,
+        "threads": 1,
+    }
+
+
+def test_the_threads_of_torch_are_those_of_the_settings_during_a_fit_and_come_back(
+    cells: AnnData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from spinlight.cells import fit as module
+
+    seen = []
+    before, estimate = torch.get_num_threads(), module.estimate_elbo
+    monkeypatch.setattr(
+        module, "estimate_elbo", lambda *args: (seen.append(torch.get_num_threads()), estimate(*args))[1]
+    )
+    fit(cells, tmp_path, epochs=1, latent=4, threads=before + 1)
+    assert set(seen) == {before + 1}
+    assert torch.get_num_threads() == before

@@ -227,6 +227,18 @@ def test_a_model_loads_with_other_cells_if_they_hold_counts(
         QBMVAE.load(str(tmp_path / "model"), adata=others, accelerator="cpu")
 
 
+@pytest.mark.parametrize("getter", ["get_latent_representation", "get_cell_energy", "get_elbo"])
+def test_cells_with_other_genes_or_in_another_order_are_refused(
+    make_cells: Callable[..., AnnData], model: QBMVAE, getter: str
+) -> None:
+    others = make_cells(30, seed=1)
+    for wrong in (others[:, ::-1].copy(), make_cells(30, genes=25), others[:, :20].copy()):
+        with pytest.raises(InvalidDataError, match=r"take cells\[:, model\.adata\.var_names\]"):
+            getattr(model, getter)(wrong)
+    right = others[:, ::-1][:, model.adata.var_names].copy()
+    assert np.isfinite(np.asarray(getattr(model, getter)(right))).all()
+
+
 @pytest.mark.parametrize("name", ["n_latent", "n_hidden", "n_layers", "chains", "relaxation_beta"])
 def test_impossible_sizes_are_refused(cells: AnnData, name: str) -> None:
     from spinlight.cells import QBMVAE

@@ -7,7 +7,7 @@ import re
 from html.parser import HTMLParser
 from typing import Any
 
-from spinlight.cells.report import NO_ERROR, html_report, score_rows
+from spinlight.cells.report import NO_ERROR, html_report, outcome_sentence, score_rows
 
 ERRORS: dict[str, Any] = {
     "standard_error": 0.05,
@@ -80,7 +80,7 @@ def test_names_are_escaped() -> None:
 def test_the_elbo_comes_with_its_error() -> None:
     text = re.sub(r"<[^>]+>", "", page())
     assert re.search(r"training cells-650\.12 &plusmn; 0\.05", text)
-    assert "choice of cells is not included" in " ".join(text.split())
+    assert "choice of cells and of the seed is not included" in " ".join(text.split())
 
 
 def test_the_representations_behind_the_graphs_are_stated() -> None:
@@ -106,3 +106,38 @@ def test_what_was_not_measured_is_left_out() -> None:
         ("Leiden ARI", "0.500", "0.250"),
         ("Leiden clusters", "9", "8"),
     ]
+
+
+def scores(ari: float | None, nmi: float | None, silhouette: float | None) -> dict[str, float | None]:
+    return {"leiden_ari": ari, "leiden_nmi": nmi, "label_silhouette": silhouette}
+
+
+def test_the_sentence_says_which_embedding_is_better_by_which_score() -> None:
+    ours, theirs = scores(0.4, 0.5, 0.3), scores(0.5, 0.6, 0.2)
+    assert (
+        outcome_sentence({"QBM-VAE": ours, "PCA": theirs})
+        == "PCA separates the labels better by ARI and NMI, QBM-VAE by silhouette."
+    )
+    assert (
+        outcome_sentence({"QBM-VAE": ours, "PCA": scores(0.1, 0.1, 0.1)})
+        == "QBM-VAE separates the labels better by ARI, NMI and silhouette."
+    )
+
+
+def test_what_the_table_shows_as_equal_is_called_equal() -> None:
+    ours, theirs = scores(0.4, 0.5, 0.3), scores(0.4, 0.50001, 0.2)
+    assert (
+        outcome_sentence({"QBM-VAE": ours, "PCA": theirs})
+        == "QBM-VAE separates the labels better by silhouette, they are equal by ARI and NMI."
+    )
+    assert outcome_sentence({"QBM-VAE": ours, "PCA": ours}) == "The embeddings are equal by ARI, NMI and silhouette."
+
+
+def test_without_labels_nothing_is_concluded() -> None:
+    assert outcome_sentence({"QBM-VAE": scores(None, None, None), "PCA": scores(None, None, None)}) == ""
+
+
+def test_the_page_says_what_the_energy_is_and_what_it_is_not() -> None:
+    words = " ".join(page().split())
+    assert "low is typical of the prior that was learned" in words
+    assert "not a measure of health or stemness by itself" in words

@@ -43,7 +43,7 @@ def test_a_fit_prints_the_elbo_with_its_error_and_the_scores(
 ) -> None:
     assert main(options(file, tmp_path, "--labels-key", "kind")) == 0
     printed = capsys.readouterr()
-    assert "choice of cells is not included" in " ".join(printed.out.split())
+    assert "choice of cells and of the seed is not included" in " ".join(printed.out.split())
     for words in (
         "ELBO",
         "standard error of log Z",
@@ -149,23 +149,55 @@ def test_a_disk_that_fails_is_answered_by_one_line_and_status_one(
 
     monkeypatch.setattr("spinlight.cells.results.Results.write_cells", full)
     assert main([*options(file, tmp_path), "--quiet"]) == 1
-    assert (
-        capsys.readouterr().err == f"spinlight: OSError: [Errno 28] No space left on device: '{tmp_path}/cells.h5ad'\n"
-    )
-    assert (tmp_path / "model" / "model.pt").exists()
+    assert capsys.readouterr().err == f"spinlight: No space left on device: {tmp_path}/cells.h5ad\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_interrupt_says_what_was_saved(file: Path, tmp_path: Path) -> None:
-    """A real Ctrl-C in a real process: status 130 within seconds, and a model that is whole."""
-    command = [sys.executable, "-m", "spinlight", *options(file, tmp_path), "--epochs", "100000"]
+    """Real Ctrl-Cs, three at a time, in a real process: status 130 within seconds, and a model that is whole."""
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "spinlight", *options(file, out), "--epochs", "100000"]
     with (tmp_path / "stderr").open("w+") as err:
         process = subprocess.Popen(command, stderr=err, env={**os.environ, "OMP_NUM_THREADS": "1", "FORCE_COLOR": "1"})
         waited = time.monotonic() + 200
         while "ELBO" not in (tmp_path / "stderr").read_text() and time.monotonic() < waited:
             time.sleep(0.1)
-        process.send_signal(signal.SIGINT)
         sent = time.monotonic()
+        for _ in range(3):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.02)
         assert process.wait(60) == 130
         assert time.monotonic() - sent < 10
-    assert f"interrupted; saved so far: {tmp_path / 'model'}" in (tmp_path / "stderr").read_text()
-    assert [path.name for path in (tmp_path / "model").iterdir()] == ["model.pt"]
+    assert f"interrupted; saved so far: {out / 'model-interrupted'}\n" in (tmp_path / "stderr").read_text()
+    assert [str(path.relative_to(out)) for path in sorted(out.rglob("*"))] == [
+        "model-interrupted",
+        "model-interrupted/model.pt",
+    ]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+def test_an_output_that_takes_nothing_is_named(file: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "spinlight", *options(file, tmp_path), "--json"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    assert done.stderr == "spinlight: No space left on device: standard output\n"
+    assert (tmp_path / "report.html").exists()
+
+
+def test_numbers_are_checked_before_anything_heavy_is_imported() -> None:
+    code = (
+        "import sys; from spinlight.cli import main; main(['cells', 'fit', '--data', 'absent.h5ad', '--out', 'x', '--latent', '0']);"
+        "print([name for name in ('scvi', 'scanpy', 'anndata', 'lightning') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+    assert done.stderr == "spinlight: latent must be an integer of at least 1, got 0\n"
+
+
+def test_cells_are_checked_before_scvi_tools_is_imported(file: Path, tmp_path: Path) -> None:
+    arguments = [*options(file, tmp_path / "out"), "--batch-key", "kind", "--labels-key", "kind"]
+    code = f"import sys; from spinlight.cli import main; main({arguments!r}); print('scvi' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+    assert "'kind' is both the batch key and the labels key" in done.stderr

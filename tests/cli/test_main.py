@@ -62,6 +62,31 @@ def test_a_command_without_a_verb_prints_its_help_and_nothing_else(
     assert printed.err == ""
 
 
+@pytest.mark.parametrize("option", ["-h", "--help"])
+@pytest.mark.parametrize("command", [[], ["cells"], ["cells", "fit"]])
+def test_help_has_a_short_name_too(command: list[str], option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*command, option]) == 0
+    assert "Usage:" in capsys.readouterr().out
+
+
+def test_a_question_is_followed_by_no_dot(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["cells", "fit", "--sead", "1"])
+    assert "?. " not in capsys.readouterr().err
+
+
+def test_an_interrupt_while_importing_is_one_line_and_status_130() -> None:
+    code = (
+        "import builtins, sys; from spinlight.cli import main; known = builtins.__import__\n"
+        "def interrupted(name, *rest):\n"
+        "    if name == 'spinlight.cli.app': raise KeyboardInterrupt\n"
+        "    return known(name, *rest)\n"
+        "builtins.__import__ = interrupted\n"
+        "sys.exit(main(['cells']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "spinlight: interrupted\n")
+
+
 def test_help_imports_no_application() -> None:
     code = (
         "import sys; from spinlight.cli import main; main(['cells', 'fit', '--help']);"

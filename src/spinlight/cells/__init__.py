@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from spinlight.cells.data import load_cells, load_dataset
-    from spinlight.cells.fit import FitSettings, Fitted, InterruptedFitError, fit_cells
+    from spinlight.cells.fit import Fitted, InterruptedFitError, fit_cells
     from spinlight.cells.model import QBMVAE
+    from spinlight.cells.settings import FitSettings
 
 _HOMES = {
     "QBMVAE": "spinlight.cells.model",
-    "FitSettings": "spinlight.cells.fit",
+    "FitSettings": "spinlight.cells.settings",
     "Fitted": "spinlight.cells.fit",
     "InterruptedFitError": "spinlight.cells.fit",
     "fit_cells": "spinlight.cells.fit",

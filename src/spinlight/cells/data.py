@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from spinlight._checks import require_extra
-from spinlight._errors import FileFormatError, InvalidDataError, UnknownNameError
+from spinlight._errors import FileFormatError, InvalidDataError, InvalidSettingError, UnknownNameError
 from spinlight._files import data_folder
 
 if TYPE_CHECKING:
@@ -80,7 +80,8 @@ def require_cells(
 
     Raises:
         InvalidDataError: too few cells or genes, counts that are negative, fractional, NaN or infinite, a cell without any
-            count, or missing values in a key's column.
+            count, missing values in a key's column, or batches that are none.
+        InvalidSettingError: one column for batches and labels.
         UnknownNameError: a key that is no column of `obs`, or there is no such layer.
     """
     if cells.n_obs < FEWEST_CELLS or cells.n_vars < 2:
@@ -88,16 +89,23 @@ def require_cells(
             f"the data hold {cells.n_obs} cells and {cells.n_vars} genes; at least {FEWEST_CELLS} cells and 2 genes are needed"
         )
     require_columns(cells, batch_key=batch_key, labels_key=labels_key)
+    if batch_key is not None:
+        _require_batches(cells, batch_key)
     require_counts(cells, layer)
 
 
 def require_columns(cells: AnnData, *, batch_key: str | None, labels_key: str | None) -> None:
-    """Refuse keys that are no column of `obs`, or one with missing values.
+    """Refuse keys that are no column of `obs`, one with missing values, and one column for two uses.
 
     Raises:
         UnknownNameError: there is no such column.
         InvalidDataError: cells without a value.
+        InvalidSettingError: one column for both.
     """
+    if batch_key is not None and batch_key == labels_key:
+        raise InvalidSettingError(
+            f"{batch_key!r} is both the batch key and the labels key; the model is conditioned on batches and never sees labels"
+        )
     for use, key in (("batch key", batch_key), ("labels key", labels_key)):
         if key is not None:
             _require_column(cells, use, key)
@@ -112,6 +120,19 @@ def _require_column(cells: AnnData, use: str, key: str) -> None:
     if missing:
         raise InvalidDataError(
             f"the {use} {key!r} has no value for {missing} of {cells.n_obs} cells; fill or drop them"
+        )
+
+
+def _require_batches(cells: AnnData, key: str) -> None:
+    """Refuse fractional numbers, and as many batches as cells, from which a decoder learns nothing."""
+    column = cells.obs[key]
+    if column.dtype.kind == "f":
+        raise InvalidDataError(
+            f"the batch key {key!r} holds fractional numbers, of type {column.dtype}; name a column of groups"
+        )
+    if column.nunique() == cells.n_obs:
+        raise InvalidDataError(
+            f"the batch key {key!r} has another value for each of {cells.n_obs} cells; name a column of groups"
         )
 
 

@@ -13,7 +13,8 @@ from spinlight._checks import require_extra
 NEIGHBOURS = 15
 RESOLUTION = 1.0
 COMPONENTS = 30
-"""One setting for every embedding and dataset: scanpy's defaults, and 30 components for PCA."""
+MIXED = 90
+"""One setting for every embedding and dataset: scanpy's defaults, 30 components for PCA, and iLISI's usual neighbourhood."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +26,10 @@ class Separation:
         leiden_ari: adjusted Rand index of clusters and labels; 0 by chance, 1 when equal.
         leiden_nmi: normalised mutual information of clusters and labels, in [0, 1].
         label_silhouette: mean silhouette width of the labels, in [-1, 1]; high is well separated.
-        batch_silhouette: mean silhouette width of the batches, in [-1, 1]; near 0 or below is well mixed.
+        batch_silhouette: mean silhouette width of the batches, in [-1, 1]; near 0 or below where batches mix, but also where
+            each batch lies in several places.
+        batch_ilisi: median effective number of batches among the 90 nearest cells (iLISI), from 0 for one batch to 1 for all
+            of them equally.
     """
 
     clusters: int
@@ -33,6 +37,7 @@ class Separation:
     leiden_nmi: float | None = None
     label_silhouette: float | None = None
     batch_silhouette: float | None = None
+    batch_ilisi: float | None = None
 
 
 def neighbour_graph(embedding: NDArray[np.float32]) -> Any:
@@ -55,6 +60,7 @@ def separation(graph: Any, *, labels: NDArray[Any] | None = None, batches: NDArr
         leiden_nmi=None if known is None else float(metrics.normalized_mutual_info_score(known, clusters)),
         label_silhouette=_silhouette(metrics, graph.X, known),
         batch_silhouette=_silhouette(metrics, graph.X, _varied(batches)),
+        batch_ilisi=_ilisi(graph.X, _varied(batches)),
     )
 
 
@@ -77,3 +83,13 @@ def _silhouette(metrics: Any, embedding: NDArray[np.float32], groups: NDArray[An
     if groups is None or len(np.unique(groups)) == len(groups):
         return None
     return float(metrics.silhouette_score(embedding, groups, sample_size=min(len(groups), 10_000), random_state=0))
+
+
+def _ilisi(embedding: NDArray[np.float32], batches: NDArray[Any] | None) -> float | None:
+    if batches is None:
+        return None
+    metrics, nearest = require_extra("scib_metrics", "cells"), require_extra("scib_metrics.nearest_neighbors", "cells")
+    neighbours = require_extra("sklearn.neighbors", "cells").NearestNeighbors(n_neighbors=min(MIXED, len(batches)))
+    distances, indices = neighbours.fit(embedding).kneighbors(embedding)
+    score = float(metrics.ilisi_knn(nearest.NeighborsResults(indices=indices, distances=distances), batches))
+    return float(np.clip(score, 0, 1))  # against rounding

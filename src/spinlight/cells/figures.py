@@ -17,67 +17,86 @@ if TYPE_CHECKING:
 
 _INK = "#1f2430"
 _GREY = "#8a8f9c"
+_FRAME = "#d4d7de"
 _ACCENT = "#3b5bdb"
 _SECOND = "#e8590c"
 
 
 def cells_picture(
-    positions: NDArray[np.floating], groups: NDArray[Any], group_name: str, energies: NDArray[np.floating]
+    positions: NDArray[np.floating],
+    groups: NDArray[Any],
+    group_name: str,
+    energies: NDArray[np.floating],
+    batches: NDArray[Any] | None = None,
 ) -> bytes:
-    """Return a PNG: the map coloured by group and by energy, and the energies of each group.
+    """Return a PNG: the map coloured by group, by batch if there are any, and by energy, and the energies of each group.
 
     Args:
         positions: shape (cells, 2).
         groups: shape (cells,).
         group_name: what the groups are, for the title.
         energies: shape (cells,).
+        batches: shape (cells,).
     """
-    figure = _figure(15.5, 4.9)
-    left, middle, right = figure.subplots(1, 3, width_ratios=(1.0, 1.12, 0.95))
+    widths = [1.0, 1.15, 0.95] if batches is None else [1.0, 1.0, 1.15, 0.95]
+    figure = _figure(4.9 * len(widths), 5.0)
+    panels = list(figure.subplots(1, len(widths), width_ratios=widths))
     size = float(np.clip(9000 / len(groups), 2, 22))
     names = _by_energy(groups, energies)
     colours = dict(zip(sorted(names), _colours(len(names))))
-    _map_of_groups(left, positions, groups, colours, size)
-    left.set_title(f"{group_name} (colours as at the right)", **_TITLE)
-    shown = middle.scatter(positions[:, 0], positions[:, 1], c=energies, s=size, cmap="viridis", linewidths=0)
-    figure.colorbar(shown, ax=middle, shrink=0.75, pad=0.02).outline.set_visible(False)
-    _bare(middle)
-    middle.set_title("energy E(q)", **_TITLE)
-    _energies_of_groups(right, groups, energies, names, colours)
+    _map_of_groups(panels[0], positions, groups, colours, size)
+    panels[0].set_title(f"{group_name} (colours as at the right)", **_TITLE)
+    if batches is not None:
+        _map_of_batches(panels[1], positions, batches, size)
+    shown = panels[-2].scatter(positions[:, 0], positions[:, 1], c=energies, s=size, cmap="viridis", linewidths=0)
+    figure.colorbar(shown, ax=panels[-2], shrink=0.75, pad=0.02).outline.set_visible(False)
+    _bare(panels[-2])
+    panels[-2].set_title("energy E(q)", **_TITLE)
+    _energies_of_groups(panels[-1], groups, energies, names, colours)
     return _png(figure)
 
 
 def training_picture(history: dict[str, Any]) -> bytes:
     """Return a PNG of the ELBO, the divergence and log Z over the epochs, from a model's `history`."""
-    figure = _figure(15.5, 3.4)
+    figure = _figure(15.5, 3.8)
     elbo, divergence, partition = figure.subplots(1, 3)
-    for axes, names, title in (
-        (elbo, ("elbo_train", "elbo_validation"), "- ELBO per cell (nats)"),
-        (divergence, ("kl_local_train", "kl_local_validation"), "KL(q || p) per cell (nats)"),
-        (partition, ("log_partition",), "log Z, followed between estimates"),
+    for axes, names, sign, title in (
+        (elbo, ("elbo_train", "elbo_validation"), -1, "ELBO per cell (nats)"),  # scvi-tools logs the loss, - ELBO
+        (divergence, ("kl_local_train", "kl_local_validation"), 1, "KL(q || p) per cell (nats)"),
+        (partition, ("log_partition",), 1, "log Z, followed between estimates"),
     ):
         for name, colour in zip(names, (_ACCENT, _SECOND)):
             if name in history:
                 series = history[name]
                 label = "held out" if name.endswith("validation") else "training"
-                axes.plot(series.index, series.to_numpy(dtype=float).ravel(), color=colour, lw=1.8, label=label)
+                axes.plot(series.index, sign * series.to_numpy(dtype=float).ravel(), color=colour, lw=1.8, label=label)
         axes.set_title(title, **_TITLE)
-        axes.set_xlabel("epoch", color=_GREY)
+        axes.set_xlabel("epoch", color=_INK)
         _light(axes)
-    values = history["elbo_train"].to_numpy(dtype=float).ravel()
-    # The first epochs fall by orders of magnitude; the picture is about what follows.
-    elbo.set_ylim(*_range(values[len(values) // 10 :]))
-    elbo.legend(frameon=False)
+    _leave_out_the_climb(elbo, [history[name] for name in ("elbo_train", "elbo_validation") if name in history])
+    elbo.legend(frameon=False, loc="lower right")
     return _png(figure)
 
 
-_TITLE: dict[str, Any] = {"fontsize": 12, "fontweight": "bold", "loc": "left", "color": _INK}
+def _leave_out_the_climb(axes: Axes, losses: Sequence[Any]) -> None:
+    """Start the axes after the first tenth of the epochs, where the ELBO rises by orders of magnitude, and say so."""
+    epochs = losses[0].index
+    first = len(epochs) // 10
+    if first:
+        shown = [-series[series.index >= epochs[first]].to_numpy(dtype=float).ravel() for series in losses]
+        axes.set_xlim(epochs[first], epochs[-1])
+        axes.set_ylim(*_range(np.concatenate(shown)))
+        axes.set_title(f"ELBO per cell (nats), from epoch {epochs[first]}", **_TITLE)
+
+
+_TITLE: dict[str, Any] = {"fontsize": 14, "fontweight": "bold", "loc": "left", "color": _INK}
 
 
 def _figure(width: float, height: float) -> Figure:
     # A bare Figure: pyplot would keep it alive and could open a window.
     figures = require_extra("matplotlib.figure", "cells")
     figure: Figure = figures.Figure(figsize=(width, height), layout="constrained")
+    figure.get_layout_engine().set(wspace=0.09)  # type: ignore[call-arg, union-attr]  # of the constrained engine
     return figure
 
 
@@ -103,6 +122,22 @@ def _map_of_groups(
     _bare(axes)
 
 
+def _map_of_batches(axes: Axes, positions: NDArray[np.floating], batches: NDArray[Any], size: float) -> None:
+    names = sorted(np.unique(batches))
+    colours = dict(zip(names, _colours(len(names))))
+    # In random order: the batch drawn last would hide the others.
+    order = np.random.default_rng(0).permutation(len(batches))
+    _map_of_groups(axes, positions[order], batches[order], colours, size)
+    axes.set_title("batch", **_TITLE)
+    if len(names) <= _MOST_IN_LEGEND:
+        for name in names:
+            axes.scatter([], [], color=colours[name], s=40, label=str(name))
+        axes.legend(frameon=False, fontsize=11, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=min(len(names), 4))
+
+
+_MOST_IN_LEGEND = 12
+
+
 def _energies_of_groups(
     axes: Axes, groups: NDArray[Any], energies: NDArray[np.floating], names: Sequence[Any], colours: dict[Any, Any]
 ) -> None:
@@ -118,8 +153,9 @@ def _energies_of_groups(
     for box, name in zip(boxes["boxes"], names):
         box.set(facecolor=colours[name], edgecolor="none", alpha=0.75)
     axes.set_title("energy, lowest median first", **_TITLE)
+    axes.set_xlabel("energy E(q), lower is\nmore probable under the prior", color=_INK, fontsize=12)
+    axes.locator_params(axis="x", nbins=5)
     axes.invert_yaxis()
-    axes.tick_params(axis="y", labelsize=8)
     _light(axes)
 
 
@@ -135,11 +171,12 @@ def _range(values: NDArray[np.floating]) -> tuple[float, float]:
 
 def _bare(axes: Axes) -> None:
     axes.set(xticks=[], yticks=[])
-    axes.spines[:].set_visible(False)
+    axes.spines[:].set(color=_FRAME, linewidth=0.8)
 
 
 def _light(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(_GREY)
+    axes.tick_params(labelsize=11)
     axes.grid(axis="x", color="#e6e8ee", lw=0.8)
     axes.set_axisbelow(True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +16,6 @@ import scvi
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from spinlight._checks import integer, positive_integer
 from spinlight.cells.data import counts_of, require_cells
 from spinlight.cells.evaluation import neighbour_graph, principal_components, separation
 from spinlight.cells.figures import cells_picture, training_picture
@@ -26,19 +25,20 @@ from spinlight.cells.progress import TrainingProgress, stage
 from spinlight.cells.quiet import quiet_training
 from spinlight.cells.report import html_report
 from spinlight.cells.results import Results, plain
+from spinlight.cells.settings import CLUSTERS, ENERGY, LATENT, FitSettings
+from spinlight.cells.signals import interrupts_wait
+from spinlight.cells.threads import torch_threads
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-LATENT, ENERGY, CLUSTERS = "X_qbmvae", "qbmvae_energy", "qbmvae_leiden"
-"""Where a fit leaves the latent (obsm), the energy and the cluster (obs) of each cell."""
-
 CELLS, PICTURE, REPORT, METRICS, MODEL = "cells.h5ad", "cells.png", "report.html", "metrics.json", "model"
 """What a fit writes: four files and a folder."""
 
+INTERRUPTED = "model-interrupted"
+"""The folder where an interrupted fit leaves its model."""
+
 _STEPS, _BATCH, _VALIDATE_EVERY = 2000, 128, 5
-_LARGEST_SEED = 2**32 - 1
-"""What NumPy's global generator takes, which scvi-tools seeds."""
 
 
 class InterruptedFitError(KeyboardInterrupt):
@@ -47,33 +47,13 @@ class InterruptedFitError(KeyboardInterrupt):
     A `KeyboardInterrupt`, and so no `SpinlightError`: whoever catches mistakes does not catch this.
 
     Args:
-        saved: the files and folders that this fit has written, each complete.
+        saved: what this fit has written: a folder with the model as far as it was trained, or nothing if no epoch was
+            finished, or everything if all was done.
     """
 
     def __init__(self, saved: list[Path]) -> None:
         super().__init__("the fit was interrupted")
         self.saved = saved
-
-
-@dataclass(frozen=True, kw_only=True)
-class FitSettings:
-    """What a fit may vary.
-
-    Args:
-        layer: where the raw counts are; `X` by default.
-        batch_key: column of experimental batches.
-        labels_key: column of known labels; used for scores and colours only.
-        epochs: passes over the data; by default enough for 2,000 steps, within 20 and 150.
-        latent: latent bits.
-        seed: integer in [0, 2^32); the same seed gives the same result on one machine and version, to rounding.
-    """
-
-    layer: str | None = None
-    batch_key: str | None = None
-    labels_key: str | None = None
-    epochs: int | None = None
-    latent: int = 128
-    seed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,8 +81,9 @@ def fit_cells(
 ) -> Fitted:
     """Fit a QBM-VAE and write model, cells.h5ad, cells.png, metrics.json and report.html into a folder.
 
-    On Ctrl-C the model, as far as it was trained, is saved, and `InterruptedFitError` (a `KeyboardInterrupt`) lists what
-    this fit has written; what else the folder holds is older.
+    The results appear together, at the end; until then those of an older fit stay as they were. On Ctrl-C the model, as far as
+    it was trained, is saved beside them as `model-interrupted`, if an epoch was finished, and `InterruptedFitError` (a
+    `KeyboardInterrupt`) is raised.
 
     A tenth of the cells is held out of training, for an honest ELBO; the latent is that of all cells. The global seeds of
     Python, NumPy and torch are set, as scvi-tools does. It trains on the CPU, where the prior's sampler runs and where a seed
@@ -116,23 +97,40 @@ def fit_cells(
         progress: where to show progress, if anywhere; started once the checks have passed, and stopped.
 
     Raises:
-        InvalidDataError, UnknownNameError, InvalidSettingError: before anything is computed or written.
+        InvalidDataError, UnknownNameError, InvalidSettingError: before anything is computed or written; data that are no
+            counts, annotations that no .h5ad can hold, a key that is no column, a folder that cannot be written to.
     """
     settings = _checked(cells, settings)
-    results = Results(out, files=(CELLS, PICTURE, REPORT, METRICS), folders=(MODEL,))
-    cells = cells.copy()
-    try:
-        with nullcontext() if progress is None else progress:
-            return _run(cells, settings, results, title, progress)
-    except KeyboardInterrupt as error:
-        raise InterruptedFitError(results.saved) from error
+    model: QBMVAE | None = None
+    files = (CELLS, PICTURE, REPORT, METRICS, f"{MODEL}/model.pt", f"{INTERRUPTED}/model.pt")
+    with Results(out, files=files, folders=(MODEL, INTERRUPTED)) as results:
+        results.require_writable(cells)
+        try:
+            with torch_threads(settings.threads), nullcontext() if progress is None else progress:
+                cells = cells.copy()
+                model = _untrained(cells, settings)
+                return _run(model, cells, settings, results, title, progress)
+        except KeyboardInterrupt as error:
+            raise InterruptedFitError(_rescued(results, model)) from error
 
 
-def _run(cells: AnnData, settings: FitSettings, results: Results, title: str, progress: Progress | None) -> Fitted:
+def _rescued(results: Results, model: QBMVAE | None) -> list[Path]:
+    """Save the model of an interrupted fit if it has finished an epoch, and return what was saved."""
+    # Whoever presses Ctrl-C once more means the same fit.
+    with suppress(KeyboardInterrupt), interrupts_wait():
+        if not results.saved and model is not None and len((model.history or {}).get("elbo_train", ())):
+            results.write_model(INTERRUPTED, model)
+            results.commit(INTERRUPTED)
+    return results.saved
+
+
+def _run(
+    model: QBMVAE, cells: AnnData, settings: FitSettings, results: Results, title: str, progress: Progress | None
+) -> Fitted:
     """Train, measure, write: `fit_cells` after its checks."""
     seconds: dict[str, float] = {}
-    with stage("setting up and training", None, seconds):
-        model = _train(cells, settings, results, progress)
+    with stage("training", None, seconds):
+        _train(model, settings, progress)
     with stage("latent and ELBO", progress, seconds):
         measured = _likelihoods(model)
         cells.obsm[LATENT] = model.get_latent_representation()
@@ -146,46 +144,41 @@ def _run(cells: AnnData, settings: FitSettings, results: Results, title: str, pr
     metrics = plain(_about(cells, settings) | measured | {"embeddings": scores, "seconds": dict(seconds)})
     with stage("files", progress, seconds):
         _write(results, model, cells, settings, title, metrics)
+        results.commit()
     return Fitted(model=model, metrics=metrics, files=results.saved)
 
 
 def epochs_of(settings: FitSettings, count: int) -> int:
     """Return the epochs of the settings, or those that make 2,000 steps over `count` cells, within 20 and 150."""
-    if settings.epochs is None:
-        return int(np.clip(round(_STEPS * _BATCH / count), 20, 150))
-    return positive_integer("epochs", settings.epochs)
+    return int(np.clip(round(_STEPS * _BATCH / count), 20, 150)) if settings.epochs is None else settings.epochs
 
 
 def _checked(cells: AnnData, settings: FitSettings) -> FitSettings:
-    """Return the settings, their defaults filled in, or refuse them before anything is spent."""
+    """Return the settings, their defaults filled in, or refuse the cells before anything is spent."""
     require_cells(cells, settings.layer, batch_key=settings.batch_key, labels_key=settings.labels_key)
-    positive_integer("latent", settings.latent)
-    integer("seed", settings.seed, least=0, most=_LARGEST_SEED)
     return replace(settings, epochs=epochs_of(settings, cells.n_obs))
 
 
-def _train(cells: AnnData, settings: FitSettings, results: Results, progress: Progress | None) -> QBMVAE:
-    """Return a trained model, saved; an interrupted one is saved too."""
-    epochs = epochs_of(settings, cells.n_obs)
+def _untrained(cells: AnnData, settings: FitSettings) -> QBMVAE:
+    """Return a model of the cells, made from the seed."""
     with quiet_training():
         scvi.settings.seed = settings.seed
         QBMVAE.setup_anndata(cells, settings.layer, batch_key=settings.batch_key, labels_key=settings.labels_key)
-        model = QBMVAE(cells, n_latent=settings.latent)
-        try:
-            model.train(
-                epochs,
-                batch_size=_BATCH,
-                accelerator="cpu",
-                plan_kwargs={"n_epochs_kl_warmup": max(1, epochs // 3)},
-                check_val_every_n_epoch=_VALIDATE_EVERY,
-                enable_progress_bar=False,
-                callbacks=[] if progress is None else [TrainingProgress(progress)],
-            )
-        except KeyboardInterrupt:
-            results.write_model(MODEL, model)
-            raise
-        results.write_model(MODEL, model)
-    return model
+        return QBMVAE(cells, n_latent=settings.latent)
+
+
+def _train(model: QBMVAE, settings: FitSettings, progress: Progress | None) -> None:
+    epochs = epochs_of(settings, model.adata.n_obs)
+    with quiet_training():
+        model.train(
+            epochs,
+            batch_size=_BATCH,
+            accelerator="cpu",
+            plan_kwargs={"n_epochs_kl_warmup": max(1, epochs // 3)},
+            check_val_every_n_epoch=_VALIDATE_EVERY,
+            enable_progress_bar=False,
+            callbacks=[] if progress is None else [TrainingProgress(progress)],
+        )
 
 
 def _likelihoods(model: QBMVAE) -> dict[str, Any]:
@@ -229,11 +222,13 @@ def _write(
     results: Results, model: QBMVAE, cells: AnnData, settings: FitSettings, title: str, metrics: Mapping[str, Any]
 ) -> None:
     groups, name = (CLUSTERS, "Leiden clusters") if settings.labels_key is None else (settings.labels_key,) * 2
-    picture = cells_picture(cells.obsm["X_umap"], _column(cells, groups), name, cells.obs[ENERGY].to_numpy())
+    batches = None if settings.batch_key is None else _column(cells, settings.batch_key)
+    picture = cells_picture(cells.obsm["X_umap"], _column(cells, groups), name, cells.obs[ENERGY].to_numpy(), batches)
     pictures = {
         "UMAP of the latent, and the energy of each cell under the prior": picture,
         "Training": training_picture(model.history),
     }
+    results.write_model(MODEL, model)
     results.write_cells(CELLS, cells)
     results.write(PICTURE, picture)
     results.write(REPORT, html_report(title, metrics, pictures).encode())

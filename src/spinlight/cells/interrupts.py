@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from types import FrameType
 from typing import Any
 
 from lightning.pytorch.callbacks import Callback
 
+_PATIENCE_S = 1.0
+"""Fingers press Ctrl-C twice or thrice; only a press after this long says that the first was not enough."""
+
 
 class StopOnInterrupt(Callback):
-    """Ends training by `KeyboardInterrupt` between two batches after the first Ctrl-C, and at once after the second.
+    """Ends training by `KeyboardInterrupt` between two batches after a Ctrl-C, and at once after one more a second later.
 
     Python raises `KeyboardInterrupt` wherever it happens to be, and loses it in a callback of the garbage collector (JAX,
-    which scvi-tools imports, has one). Here the signal only leaves a mark, which the next batch finds. Outside the main thread,
-    where Python delivers no signals, nothing is changed.
+    which scvi-tools imports, has one). Here the signal only leaves a mark, which the next batch finds, or the end of training.
+    Outside the main thread, where Python delivers no signals, nothing is changed.
     """
 
     def __init__(self) -> None:
-        self._interrupted = False
+        self._interrupted: float | None = None
         self._before: Any = None
 
     def __enter__(self) -> StopOnInterrupt:
@@ -28,22 +32,27 @@ class StopOnInterrupt(Callback):
             self._before = signal.signal(signal.SIGINT, self._mark)
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Give the signal back."""
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Give the signal back; raise what came after the last batch."""
         if self._before is not None:
             signal.signal(signal.SIGINT, self._before)
+        if kind is None:
+            self._stop()
 
     def on_train_batch_end(self, *_: Any) -> None:
         """Stop, if asked to."""
-        if self._interrupted:
-            raise KeyboardInterrupt
+        self._stop()
 
     def on_validation_batch_end(self, *_: Any) -> None:
         """Stop, if asked to."""
-        if self._interrupted:
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._interrupted is not None:
             raise KeyboardInterrupt
 
     def _mark(self, number: int, frame: FrameType | None) -> None:
-        if self._interrupted:
+        if self._interrupted is None:
+            self._interrupted = time.monotonic()
+        elif time.monotonic() - self._interrupted > _PATIENCE_S:
             raise KeyboardInterrupt
-        self._interrupted = True

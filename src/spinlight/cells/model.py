@@ -16,7 +16,7 @@ from scvi.model.base import BaseModelClass, UnsupervisedTrainingMixin, VAEMixin
 from torch import Tensor
 
 from spinlight._checks import fraction, positive_integer
-from spinlight._errors import InvalidSettingError
+from spinlight._errors import InvalidDataError, InvalidSettingError
 from spinlight.cells.data import require_columns, require_counts
 from spinlight.cells.interrupts import StopOnInterrupt
 from spinlight.cells.module import QBMVAEModule
@@ -113,6 +113,7 @@ class QBMVAE(VAEMixin, UnsupervisedTrainingMixin, BaseModelClass):  # type: igno
         Raises:
             InvalidDataError: values that are no raw counts, a cell without any, or cells without a batch or label.
             UnknownNameError: there is no such layer or column.
+            InvalidSettingError: one column for batches and labels.
         """
         arguments = cls._get_setup_method_args(**locals())
         require_columns(adata, batch_key=batch_key, labels_key=labels_key)
@@ -168,6 +169,7 @@ class QBMVAE(VAEMixin, UnsupervisedTrainingMixin, BaseModelClass):  # type: igno
 
         Raises:
             InvalidSettingError: another representation.
+            InvalidDataError: other genes, or in another order.
         """
         convert = _CONVERSIONS.get(representation)
         if convert is None:
@@ -189,6 +191,9 @@ class QBMVAE(VAEMixin, UnsupervisedTrainingMixin, BaseModelClass):  # type: igno
             adata: cells with the same genes; those of the model by default.
             indices: which cells; all by default.
             batch_size: cells per pass.
+
+        Raises:
+            InvalidDataError: other genes, or in another order.
         """
         prior = self.module.prior
         energies = [prior.energy(torch.sigmoid(logits)).cpu() for logits in self._logits(adata, indices, batch_size)]
@@ -197,6 +202,15 @@ class QBMVAE(VAEMixin, UnsupervisedTrainingMixin, BaseModelClass):  # type: igno
     def get_log_partition(self) -> LogPartition:
         """Return log Z of the prior with its standard error, the part of an ELBO's error that all cells share."""
         return self.module.prior.log_partition
+
+    def _validate_anndata(self, adata: AnnData | None = None, copy_if_view: bool = True) -> AnnData:
+        """Refuse cells with other genes than the model's, or the same in another order, before scvi-tools' own checks."""
+        if adata is not None and self.adata is not None and not adata.var_names.equals(self.adata.var_names):
+            raise InvalidDataError(
+                "these cells have other genes than the model was made for, or in another order; "
+                "take cells[:, model.adata.var_names]"
+            )
+        return super()._validate_anndata(adata, copy_if_view)
 
     def _logits(self, adata: AnnData | None, indices: Sequence[int] | None, batch_size: int | None) -> Iterator[Tensor]:
         self._check_if_trained(warn=False)

@@ -15,7 +15,8 @@ _SCORES = (
     ("leiden_ari", "Leiden ARI", "higher is better; 0 by chance"),
     ("leiden_nmi", "Leiden NMI", "higher is better"),
     ("label_silhouette", "label silhouette", "higher is better"),
-    ("batch_silhouette", "batch silhouette", "lower is better mixed"),
+    ("batch_silhouette", "batch silhouette", "near 0 or below where batches mix; not enough by itself"),
+    ("batch_ilisi", "batch iLISI", "higher is better mixed"),
     ("clusters", "Leiden clusters", "at the same resolution"),
 )
 
@@ -31,10 +32,33 @@ def score_rows(scores: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]]
     """Return one row for each score that some embedding has: its name, its value for each embedding, how to read it."""
     rows = []
     for key, name, reading in _SCORES:
-        values = [part[key] for part in scores.values()]
+        values = [part.get(key) for part in scores.values()]
         if any(value is not None for value in values):
             rows.append((name, *map(_shown, values), reading))
     return rows
+
+
+def outcome_sentence(scores: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return which embedding separates the labels better, by which scores; nothing where there are no labels."""
+    better: dict[str, list[str]] = {}
+    for key, name in (("leiden_ari", "ARI"), ("leiden_nmi", "NMI"), ("label_silhouette", "silhouette")):
+        values = {embedding: part[key] for embedding, part in scores.items() if part.get(key) is not None}
+        if values:
+            # What the table shows as equal is equal.
+            best = [embedding for embedding in values if _shown(values[embedding]) == _shown(max(values.values()))]
+            better.setdefault(best[0] if len(best) == 1 else "", []).append(name)
+    equal = better.pop("", [])
+    parts = [
+        f"{embedding} {'' if number else 'separates the labels better '}by {_listed(names)}"
+        for number, (embedding, names) in enumerate(better.items())
+    ]
+    if equal:
+        parts.append(f"{'they are' if parts else 'The embeddings are'} equal by {_listed(equal)}")
+    return ", ".join(parts) + "." if parts else ""
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def html_report(title: str, metrics: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str:
@@ -58,6 +82,7 @@ def html_report(title: str, metrics: Mapping[str, Any], pictures: Mapping[str, b
         resolution=f"{RESOLUTION:g}",
         no_error=f"<p>{escape(NO_ERROR)}</p>" if partition["standard_error"] is None else "",
         scores=_table(["", *(name for name in metrics["embeddings"]), ""], score_rows(metrics["embeddings"])),
+        outcome=escape(outcome_sentence(metrics["embeddings"])),
         pictures="".join(_picture(caption, png) for caption, png in pictures.items()),
         settings=_table(
             ["setting", "value"],
@@ -139,15 +164,18 @@ _PAGE = Template("""<!doctype html>
 <p>$data. A variational autoencoder of counts with a Boltzmann machine as the prior of its latent bits.</p>
 <div class="cards">$elbo$held_out$partition</div>
 <p>The ELBO is a lower bound on the log-likelihood of a cell, here the mean over cells and over $draws draws of each cell's latent
-variables. Its standard error joins that of log Z, which every cell shares, and that of the draws. The choice of cells is not
-included: other cells of the same kind would give another mean.</p>
+variables. Its standard error joins that of log Z, which every cell shares, and that of the draws. The choice of cells and
+of the seed is not included: other cells of the same kind, or another training, would give another mean.</p>
 $no_error
 <h2>Separation of known groups</h2>
+<p>$outcome</p>
 $scores
 <p>The neighbour graphs join each cell to its $neighbours nearest: for QBM-VAE in the bits' posterior probabilities q(z | x), for PCA
 in the first $components principal components of log-normalised counts. Leiden runs at resolution $resolution and with the same seed
 for both; none of these settings was chosen by looking at labels.</p>
 <h2>Cells</h2>
+<p>The energy of a cell is E_q[E(z)] of its latent bits under the prior: low is typical of the prior that was learned, and so of
+these cells; it is not a measure of health or stemness by itself.</p>
 $pictures
 <details><summary>Data, settings and versions</summary>$settings</details>
 </main>

@@ -1,17 +1,21 @@
-"""The folder a fit writes to: every file whole or absent, and a list of what is there."""
+"""The folder a fit writes to: all results of a fit, or those of an older one."""
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spinlight._errors import InvalidSettingError
-from spinlight._files import atomic_file
+from spinlight._checks import require_extra
+from spinlight._errors import InvalidDataError, InvalidSettingError
+from spinlight.cells.signals import interrupts_wait
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -29,16 +33,19 @@ def plain(value: Any) -> Any:
 
 
 class Results:
-    """A folder of results.
+    """A folder of results, which appear together.
+
+    A context manager. Everything is written into a hidden folder inside the folder, from where `commit` moves it into place;
+    the hidden folder goes at the end, whatever happens.
 
     Args:
-        folder: made if need be, with its parents; tried out by writing to it.
-        files: the files that will be written.
+        folder: made if need be, with its parents; tried out by making the hidden folder in it.
+        files: the files that will be written, by paths relative to the folder.
         folders: the folders that will be written.
 
     Raises:
-        InvalidSettingError: the folder cannot be made or written to, or it holds a folder in the place of a file, or a file in
-            the place of a folder.
+        InvalidSettingError: the folder cannot be made or written to, or what is in the place of a file is no file, or in the
+            place of a folder no folder.
     """
 
     def __init__(
@@ -46,26 +53,36 @@ class Results:
     ) -> None:
         self.folder = Path(folder)
         self.saved: list[Path] = []
+        self._staged: list[str] = []
+        for name in files:
+            _require_place(self.folder / name, "file", self.folder.joinpath(name).is_file())
+        for name in folders:
+            _require_place(self.folder / name, "folder", self.folder.joinpath(name).is_dir())
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.folder):
-                pass
+            self._beside = tempfile.TemporaryDirectory(dir=self.folder, prefix=".unfinished-")
         except OSError as error:
             raise InvalidSettingError(
                 f"results cannot be written to {self.folder} ({error.strerror}); choose another folder"
             ) from error
-        for names, taken, kind in ((files, Path.is_dir, "folder"), (folders, Path.is_file, "file")):
-            for path in (self.folder / name for name in names):
-                if taken(path):
-                    raise InvalidSettingError(
-                        f"there is a {kind} at {path}, where a result will be; move it or choose another folder"
-                    )
+
+    def __enter__(self) -> Results:
+        """Return the results."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Remove the hidden folder and what was not committed."""
+        try:
+            with interrupts_wait():
+                self._beside.cleanup()
+        except KeyboardInterrupt:
+            if kind is None:  # else what ends the block says more
+                raise
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file."""
-        with atomic_file(self.folder / name) as file:
-            file.write(content)
-        self.saved.append(self.folder / name)
+        with self._draft(name) as draft:
+            draft.write_bytes(content)
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write a JSON file; every number in it must be finite."""
@@ -73,17 +90,72 @@ class Results:
 
     def write_cells(self, name: str, cells: AnnData) -> None:
         """Write an .h5ad file."""
-        with atomic_file(self.folder / name) as file:
-            # anndata writes by name, and this name is that of the temporary file.
-            cells.write_h5ad(file.name, compression="gzip")
-        self.saved.append(self.folder / name)
+        with self._draft(name) as draft:
+            cells.write_h5ad(draft, compression="gzip")
 
     def write_model(self, name: str, model: QBMVAE) -> None:
-        """Save a model as a folder, by way of another one beside it, so that an old model stays until the new is whole."""
-        target = self.folder / name
-        with tempfile.TemporaryDirectory(dir=self.folder, prefix=f".{name}.") as beside:
-            model.save(beside, overwrite=True)
-            target.mkdir(exist_ok=True)
-            for file in Path(beside).iterdir():
-                file.replace(target / file.name)
-        self.saved.append(target)
+        """Save a model as a folder."""
+        with self._draft(name) as draft:
+            model.save(str(draft))
+
+    def commit(self, *names: str) -> None:
+        """Move what was written into place, or only what is named, over what is there; Ctrl-C waits for it."""
+        with interrupts_wait():
+            for name in names or self._staged:
+                draft, target = Path(self._beside.name, name), self.folder / name
+                if draft.is_dir():
+                    target.mkdir(exist_ok=True)
+                    for file in draft.iterdir():
+                        file.replace(target / file.name)
+                else:
+                    draft.replace(target)
+                self.saved.append(target)
+
+    def require_writable(self, cells: AnnData) -> None:
+        """Refuse cells whose annotations cannot be written as .h5ad, by writing them.
+
+        Raises:
+            InvalidDataError: a value that the format has no place for.
+        """
+        anndata = require_extra("anndata", "cells")
+        draft = Path(self._beside.name, "annotations.h5ad")
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                anndata.AnnData(obs=cells.obs.copy(), var=cells.var.copy(), uns=dict(cells.uns)).write_h5ad(draft)
+        except OSError as error:
+            raise _named(error, draft) from error
+        except Exception as error:
+            # anndata and h5py raise whatever the value leads them to: TypeError, ValueError, KeyError, their own.
+            reason = ". ".join([str(error), *getattr(error, "__notes__", [])])
+            raise InvalidDataError(
+                f"obs, var or uns holds what cannot be written as .h5ad; convert or drop it. {reason}"
+            ) from error
+        draft.unlink()
+
+    @contextmanager
+    def _draft(self, name: str) -> Iterator[Path]:
+        """Yield where to write a result before it is committed; a disk's error names the result, not the draft."""
+        try:
+            yield Path(self._beside.name, name)
+        except (OSError, RuntimeError) as error:  # torch.save raises the latter
+            raise _named(error, self.folder / name) from error
+        self._staged.append(name)
+
+
+def _named(error: OSError | RuntimeError, path: Path) -> OSError:
+    """Return an error of the disk that names a path; h5py and torch leave it out."""
+    number = getattr(error, "errno", None) or errno.EIO
+    return OSError(number, getattr(error, "strerror", None) or str(error), str(path))
+
+
+def _require_place(path: Path, kind: str, right: bool) -> None:
+    """Refuse a path where something of another kind is in the way, or a folder that cannot be written to."""
+    if not os.path.lexists(path):
+        return
+    if not right:
+        raise InvalidSettingError(
+            f"{path}, where a result will be, is there and no {kind}; move it or choose another folder"
+        )
+    if kind == "folder" and not os.access(path, os.W_OK):
+        raise InvalidSettingError(f"{path}, where a result will be, cannot be written to; choose another folder")

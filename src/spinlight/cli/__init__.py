@@ -13,12 +13,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: without the program's name; those of the process by default.
     """
-    from spinlight.cli.app import app
-    from spinlight.cli.outcome import MISTAKE, say
+    from spinlight.cli.outcome import INTERRUPTED, MISTAKE, say
 
     try:
+        from spinlight.cli.app import app
+
         status = app(args=None if arguments is None else list(arguments), prog_name="spinlight", standalone_mode=False)
+    except KeyboardInterrupt:
+        say("interrupted")
+        return INTERRUPTED
     except Exception as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):  # what typer makes of one outside the body of a command
+            say("interrupted")
+            return INTERRUPTED
         # typer's usage errors share no public name; what marks them is that they can format a message for the user.
         format_message = getattr(error, "format_message", None)
         if format_message is None:
@@ -26,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         context = getattr(error, "ctx", None)
         command = "spinlight" if context is None else context.command_path
         # Without arguments typer has printed the help already, and has nothing more to say.
-        if message := str(format_message()).rstrip("."):
-            say(f"{message}. Try: {command} --help")
+        if message := str(format_message()):
+            say(f"{message}{'' if message.endswith(('.', '?')) else '.'} Try: {command} --help")
         return MISTAKE
     return status if isinstance(status, int) else 0

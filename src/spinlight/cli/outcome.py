@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import typer
 
@@ -19,17 +20,26 @@ def outcome() -> Iterator[None]:
     """Turn the errors of a command's body into one line on stderr and an exit status."""
     try:
         yield
+        sys.stdout.flush()
     except SpinlightError as error:
         say(str(error))
         raise typer.Exit(MISTAKE) from error
     except OSError as error:
-        # A full disk, a file taken away: what was written before is whole.
-        say(f"{type(error).__name__}: {error}")
+        # A full disk, a file taken away, a pipe that nobody reads: what was written before is whole.
+        say(f"{error.strerror or error}: {error.filename or 'standard output'}")
+        if error.filename is None:
+            _drop_output()
         raise typer.Exit(FAILURE) from error
     except KeyboardInterrupt as error:
         saved = ", ".join(str(path) for path in getattr(error, "saved", []))
         say(f"interrupted; saved so far: {saved or 'nothing'}")
         raise typer.Exit(INTERRUPTED) from error
+
+
+def _drop_output() -> None:
+    """Let what still waits for standard output go nowhere: at its exit Python would fail at it once more."""
+    with suppress(OSError, ValueError):  # where standard output is no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def say(message: str) -> None:
