@@ -45,7 +45,8 @@ def cells_picture(
     names = _by_energy(groups, energies)
     colours = dict(zip(sorted(names), _colours(len(names))))
     _map_of_groups(panels[0], positions, groups, colours, size)
-    panels[0].set_title(f"{group_name} (colours as at the right)", **_TITLE)
+    panels[0].set_title(group_name, **_TITLE)
+    panels[0].set_xlabel("colours: the boxes at the right", color=_INK)
     if batches is not None:
         _map_of_batches(panels[1], positions, batches, size)
     shown = panels[-2].scatter(positions[:, 0], positions[:, 1], c=energies, s=size, cmap="viridis", linewidths=0)
