@@ -11,16 +11,30 @@ from spinlight.samplers.feedback import (
     Feedback,
     SeparatedFeedbackControl,
 )
+from spinlight.samplers.filtered import TopK, Unique
 from spinlight.samplers.gibbs import Gibbs
 from spinlight.samplers.metropolis import Metropolis
+from spinlight.samplers.quantized import Quantized
+from spinlight.samplers.reweighted import Reweighted
 from spinlight.samplers.schedules import CustomSchedule, GeometricSchedule, LinearSchedule, Schedule
+from spinlight.samplers.temperature import (
+    BetaEstimator,
+    ConditionalMeans,
+    EffectiveBeta,
+    EnergyMoments,
+    PseudoLikelihood,
+)
 
 __all__ = [
+    "BetaEstimator",
     "ChainState",
     "ChaoticAmplitudeControl",
     "ChaoticFeedbackControl",
     "CoherentIsingMachine",
+    "ConditionalMeans",
     "CustomSchedule",
+    "EffectiveBeta",
+    "EnergyMoments",
     "Exact",
     "Feedback",
     "GaussianMoments",
@@ -30,10 +44,15 @@ __all__ = [
     "LinearSchedule",
     "MarkovChain",
     "Metropolis",
+    "PseudoLikelihood",
+    "Quantized",
+    "Reweighted",
     "Sampler",
     "Schedule",
     "SeparatedFeedbackControl",
     "SimulatedAnnealing",
     "SimulatedBifurcation",
+    "TopK",
     "TruncatedWigner",
+    "Unique",
 ]

@@ -6,7 +6,7 @@ import json
 import os
 import time
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -17,7 +17,7 @@ from torch import Tensor
 
 import spinlight
 from spinlight._checks import integer, positive_integer, spins_of
-from spinlight._errors import FileFormatError, InvalidStateError
+from spinlight._errors import FileFormatError, InvalidSettingError, InvalidStateError
 from spinlight._files import atomic_file, load_arrays
 from spinlight._random import Seed, derive_seed, resolve_seed, uniform
 from spinlight.ising import DrawInfo, Draws, Ising, Law
@@ -34,6 +34,9 @@ class Sampler(ABC):
 
     law: ClassVar[Law]
     """How the draws relate to the Boltzmann distribution."""
+
+    corrected: ClassVar[bool] = False
+    """Whether heuristic draws carry what makes means of them usable, as `Reweighted` ones do."""
 
     @abstractmethod
     def draw(self, problem: Ising, count: int, *, seed: Seed = None, initial: Tensor | None = None) -> Draws:
@@ -61,7 +64,8 @@ class Sampler(ABC):
 
 def _plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
-        return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
+        # The class of a part is a setting too; that of the sampler itself stands beside its settings.
+        return {item.name: _named(getattr(value, item.name)) for item in fields(value)}
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
     if isinstance(value, Integral) and not isinstance(value, bool):
@@ -69,6 +73,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Real) and not isinstance(value, bool):
         return float(value)
     return value if isinstance(value, str | bool | None) else repr(value)
+
+
+def _named(value: Any) -> Any:
+    plain = _plain(value)
+    return {"class": type(value).__name__} | plain if isinstance(plain, dict) else plain
 
 
 _MOST_SWEEPS = 2**63 - 1
@@ -165,6 +174,18 @@ class MarkovChain(Sampler):
         spins = self.step(problem, state, self.sweeps).spins
         seconds = time.perf_counter() - started
         return draws_of(self, problem, spins, beta=self.beta, seed=state.seed, sweeps=self.sweeps, seconds=seconds)
+
+
+def require_sampler(sampler: object) -> None:
+    """Refuse what is no sampler."""
+    if isinstance(sampler, type) or not callable(getattr(sampler, "draw", None)):
+        raise InvalidSettingError(f"sampler must be a sampler such as Gibbs(), got {sampler!r}")
+
+
+def wrapped(sampler: Sampler, draws: Draws) -> Draws:
+    """Return draws of an inner sampler as those of the one around it; seed, sweeps, seconds and details stay."""
+    info = replace(draws.info, sampler=type(sampler).__name__, law=sampler.law, settings=sampler.settings())
+    return replace(draws, info=info)
 
 
 def initial_spins(problem: Ising, count: int, seed: int, initial: Tensor | None) -> Tensor:

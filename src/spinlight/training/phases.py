@@ -231,10 +231,10 @@ def _hidden_spins(model: AbstractBoltzmannMachine, visible: Tensor, chain: Marko
 def require_boltzmann(sampler: SupportsDraw, *, stacklevel: int) -> None:
     """Refuse a sampler at another temperature than 1, and warn of one that is no Boltzmann sampler."""
     require_unit_beta(sampler)
-    if sampler.law == "heuristic":
+    if sampler.law == "heuristic" and not getattr(sampler, "corrected", False):
         warnings.warn(
             f"{type(sampler).__name__} is a heuristic: its draws do not follow exp(-E), and a gradient made of them is not that of "
-            "the likelihood. Use a Boltzmann sampler such as Gibbs",
+            "the likelihood. Use a Boltzmann sampler such as Gibbs, or put Reweighted around this one",
             UncalibratedWarning,
             stacklevel=stacklevel,
         )
