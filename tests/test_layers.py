@@ -12,6 +12,7 @@ import its own folder.
 
 from __future__ import annotations
 
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,34 @@ def forbidden_edges(package: Path = PACKAGE) -> list[str]:
             elif source == "cli" and target in APPLICATIONS and not inside:
                 found.append(f"{name} must import {target_name} inside a function")
     return found
+
+
+def circles(package: Path = PACKAGE) -> list[str]:
+    """Return the modules of the first circle of imports that is found; the face of a package counts as no module."""
+    known = modules(package)
+    files = {name for name in known if not any(other.startswith(name + ".") for other in known)}
+    graph = {
+        name: {part for to, _ in imported(known[name]) for part in (to, to.rpartition(".")[0]) if part in files}
+        - {name}
+        for name in files
+    }
+    try:
+        tuple(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_no_imports_go_in_a_circle() -> None:
+    assert circles() == []
+
+
+def test_a_circle_is_caught_even_inside_a_function(tmp_path: Path) -> None:
+    files = {
+        "ising/a.py": "from spinlight.ising.b import f",
+        "ising/b.py": "def f():\n    from spinlight.ising.a import g",
+    }
+    assert set(circles(package_of(tmp_path, files))) == {"spinlight.ising.a", "spinlight.ising.b"}
 
 
 def test_imports_point_down_the_layers() -> None:

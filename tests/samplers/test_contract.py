@@ -14,7 +14,7 @@ import spinlight.samplers
 from helpers.enumeration import all_spins, boltzmann, random_ising
 from helpers.statistics import law_p_value, threshold
 from spinlight._errors import InvalidProblemError, InvalidSettingError, InvalidStateError
-from spinlight.ising import Ising
+from spinlight.ising import Ising, clamp
 from spinlight.samplers import Gibbs, Sampler, TopK, Unique
 
 
@@ -105,7 +105,7 @@ def test_clamped_conditionals_follow_the_conditional_law(sampler: Sampler, spars
     problem = weak(7, seed=5)
     joint = boltzmann(problem)
     held = torch.tensor([[1, -1], [-1, -1]])
-    clamped = (problem.to_sparse() if sparse else problem).clamp([2, 5], held)
+    clamped = clamp(problem.to_sparse() if sparse else problem, [2, 5], held)
     draws = sampler.draw(clamped.problem, COUNT, seed=16)
     whole = clamped.restore(draws.spins)
     assert torch.equal(whole[..., [2, 5]], held[:, None].expand(-1, COUNT, -1).to(torch.int8))

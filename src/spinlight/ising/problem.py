@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -11,9 +10,6 @@ from torch import Tensor
 from spinlight._checks import finite_number, integer, spins_of
 from spinlight._errors import InvalidProblemError, InvalidSettingError, InvalidStateError
 from spinlight.ising.arrays import real_tensor, square_matrix
-
-if TYPE_CHECKING:
-    from spinlight.ising.clamping import Clamped
 
 _ROUNDING = 1e-6
 """Asymmetry, relative to the largest coupling, that is taken for rounding and averaged away."""
@@ -137,12 +133,6 @@ class Ising:
             return rows[upper], columns[upper], weights[upper]
         rows, columns = torch.triu(self.couplings, 1).nonzero(as_tuple=True)
         return rows, columns, self.couplings[rows, columns]
-
-    def clamp(self, sites: object, spins: object) -> Clamped:
-        """Return the problem of the other sites while `sites` are held at `spins`; see `spinlight.ising.Clamped`."""
-        from spinlight.ising.clamping import clamp
-
-        return clamp(self, sites, spins)
 
     def scaled(self, factor: float) -> Ising:
         """Return the problem whose energies are `factor` times this one's.

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from helpers.enumeration import all_spins
-from spinlight.ising import Ising, color_sites, cut_value, ising_from_edges, read_problem
+from spinlight.ising import Ising, clamp, color_sites, cut_value, ising_from_edges, read_problem
 
 
 def listed(path: Path) -> tuple[int, np.ndarray, np.ndarray, np.ndarray]:
@@ -76,7 +76,7 @@ def test_the_optimum_of_a_twenty_unit_qubo_is_the_published_one(data_folder: Pat
     folder = data_folder / "ising" / "biqmac" / "gka"
     published = dict(line.split() for line in (folder / "optimal_energy.txt").read_text().splitlines() if line.strip())
     problem = read_problem(folder / "gka1b.sparse.gz").to_dense()
-    clamped = problem.clamp(list(range(8)), all_spins(8)).problem
+    clamped = clamp(problem, list(range(8)), all_spins(8)).problem
     lowest = min(clamped[i].energy(all_spins(12)).min().item() for i in range(256))
     assert problem.sites == 20
     assert lowest == int(published["gka1b"])
