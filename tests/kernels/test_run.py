@@ -31,7 +31,7 @@ def compressed(couplings: np.ndarray, order: np.ndarray | None = None) -> run.Sp
     rows = sparse.csr_matrix(couplings)
     order = np.arange(len(couplings)) if order is None else order
     words = (part.astype(np.uint64) for part in (order, rows.indptr, rows.indices))
-    return run.SparseCouplings(*words, rows.data.astype(np.float32))
+    return run.SparseCouplings(run.Edges(*words, rows.data.astype(np.float32)))
 
 
 @pytest.mark.parametrize(

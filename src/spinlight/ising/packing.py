@@ -55,7 +55,7 @@ def kernel_couplings(problem: Ising) -> Couplings:
     starts[1:] = np.cumsum(np.bincount(rows, minlength=problem.sites))
     order = _order_of_visits(starts.tobytes(), neighbours.tobytes())
     weights = matrix.values().to(torch.float32).numpy()
-    return run.SparseCouplings(order, starts, neighbours.astype(np.uint64), weights)
+    return run.SparseCouplings(run.Edges(order, starts, neighbours.astype(np.uint64), weights))
 
 
 @lru_cache(maxsize=8)

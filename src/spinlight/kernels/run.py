@@ -23,6 +23,7 @@ Progress = Callable[[int, int], None]
 """Called now and then from the calling thread with (sweeps done, sweeps in all), summed over groups of chains."""
 
 METROPOLIS, HEAT_BATH = cpu.METROPOLIS, cpu.HEAT_BATH
+Edges = cpu.Edges
 
 _INLINE_VISIT_COST = 1_000_000
 """Runs cheaper than this many vector operations (about a millisecond) stay in the calling thread."""
@@ -56,33 +57,23 @@ class DenseCouplings:
 
 @dataclass(frozen=True, eq=False)
 class SparseCouplings:
-    """J in compressed rows, with the order in which sites are visited.
+    """J in compressed rows; sites of one colour stand together in the order of visits."""
 
-    Args:
-        order: (sites,) uint64; sites of one colour stand together.
-        starts: (sites + 1,) uint64.
-        neighbours: (2 * edges,) uint64.
-        weights: (2 * edges,) float32.
-    """
-
-    order: NDArray[np.uint64]
-    starts: NDArray[np.uint64]
-    neighbours: NDArray[np.uint64]
-    weights: Floats
+    edges: Edges
 
     @property
     def sites(self) -> int:
         """The number of spins."""
-        return self.order.shape[0]
+        return int(self.edges.order.shape[0])
 
     @property
     def visit_cost(self) -> int:
         """Vector operations that a visit of sixteen chains takes, roughly."""
-        return 50 + self.weights.shape[0] // self.sites
+        return 50 + self.edges.weights.shape[0] // self.sites
 
-    def arrays(self) -> cpu.Edges:
+    def arrays(self) -> Edges:
         """Return what the kernels take."""
-        return cpu.Edges(self.order, self.starts, self.neighbours, self.weights)
+        return self.edges
 
 
 Couplings = DenseCouplings | SparseCouplings
