@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import spinlight
-from spinlight.cli import cells
+from spinlight.cli import cells, samplers
 
 app = typer.Typer(
     help="Energy-based models in PyTorch, sampled by Ising machines.",
@@ -17,6 +17,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(cells.app, name="cells")
+app.command(epilog="Example: spinlight samplers --json")(samplers.samplers)
 
 
 def _version(wanted: bool) -> None:
