@@ -1,7 +1,5 @@
 """`python -m spinlight` is the command line."""
 
-import sys
+from spinlight.cli import console
 
-from spinlight.cli import main
-
-sys.exit(main())
+console()

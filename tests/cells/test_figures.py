@@ -29,7 +29,12 @@ def test_batches_get_a_panel_of_their_own() -> None:
 
 def test_many_batches_can_be_drawn() -> None:
     positions = np.random.default_rng(0).normal(size=(60, 2))
-    cells_picture(positions, np.array(["a", "b"] * 30), "kind", positions[:, 0], np.arange(60).astype(str))
+    groups, energies = np.array(["a", "b"] * 30), positions[:, 0]
+    many, few = (
+        cells_picture(positions, groups, "kind", energies, batches) for batches in (np.arange(60).astype(str), groups)
+    )
+    assert width(many) == width(few)
+    assert many != few
 
 
 def losses(values: list[float], every: int = 1) -> object:

@@ -53,14 +53,19 @@ def _rotated(words: Words, bits: int) -> Words:
 
 def visit_words(seed: int, chains: int, sites: int, sweep: int) -> Words:
     """Return the random word of every visit of one sweep, (chains, sites)."""
-    key = np.zeros((chains, 1, 4), np.uint32)
-    key[..., 0], key[..., 1] = seed & 0xFFFFFFFF, seed >> 32
-    key[:, 0, 2] = np.arange(chains)
     blocks = -(-sites // 4)
     counter = np.zeros((1, blocks, 4), np.uint32)
     counter[0, :, 0] = np.arange(blocks)
     counter[..., 1], counter[..., 2] = sweep & 0xFFFFFFFF, sweep >> 32
-    return threefry(key, counter).reshape(chains, -1)[:, :sites]
+    return threefry(_keys(seed, chains), counter).reshape(chains, -1)[:, :sites]
+
+
+def _keys(seed: int, chains: int) -> Words:
+    """Return the key of every chain, (chains, 1, 4)."""
+    key = np.zeros((chains, 1, 4), np.uint32)
+    key[..., 0], key[..., 1] = seed & 0xFFFFFFFF, seed >> 32
+    key[:, 0, 2] = np.arange(chains)
+    return key
 
 
 def sweep_chains(
@@ -125,12 +130,9 @@ def annealed_weights(
 
 def step_normals(seed: int, runs: int, sites: int, step: int, stream: int = 1) -> NDArray[np.float64]:
     """Return the standard normal numbers of one step of a machine, (runs, sites, 3), by Box and Muller's method."""
-    key = np.zeros((runs, 1, 4), np.uint32)
-    key[..., 0], key[..., 1] = seed & 0xFFFFFFFF, seed >> 32
-    key[:, 0, 2] = np.arange(runs)
     counter = np.zeros((1, sites, 4), np.uint32)
     counter[0, :, 0], counter[..., 1], counter[..., 2] = np.arange(sites), step, stream
-    words = threefry(key, counter)
+    words = threefry(_keys(seed, runs), counter)
     radius = np.sqrt(-2 * np.log((words[..., ::2] + 0.5) / 2.0**32))
     angle = 2 * np.pi * words[..., 1::2].astype(np.int32) / 2.0**32
     pairs = np.stack([radius * np.cos(angle), radius * np.sin(angle)], -1)
