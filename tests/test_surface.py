@@ -42,6 +42,7 @@ PUBLIC = {
         "load_dataset",
     ],
     "spinlight.cli": [
+        "console",
         "main",
     ],
     "spinlight.ising": [
