@@ -119,6 +119,8 @@ PUBLIC = {
         "LinearSchedule",
         "MarkovChain",
         "Metropolis",
+        "ParallelTempering",
+        "PopulationAnnealing",
         "PseudoLikelihood",
         "Quantized",
         "Reweighted",

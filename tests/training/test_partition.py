@@ -13,9 +13,9 @@ from helpers.machines import machines, random_machine
 from helpers.statistics import law_p_value, mean_p_value, threshold, z_p_value
 from spinlight._errors import InvalidProblemError, InvalidSettingError, ProblemTooLargeError, SpinlightWarning
 from spinlight.ising import Ising
+from spinlight.ising.partition import log_mean_weight
 from spinlight.models import AbstractBoltzmannMachine, RestrictedBoltzmannMachine
 from spinlight.training import AnnealedImportance, ExactPartition, ReverseAnnealed
-from spinlight.training.annealing import log_mean_weight
 from spinlight.training.smaller_side import SmallerSide
 
 every_machine = pytest.mark.parametrize("machine", machines(), ids=str)
@@ -144,8 +144,8 @@ def test_a_problem_beyond_float32_is_refused(estimator) -> None:
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_annealed_weights_that_are_no_numbers_are_refused(value: float) -> None:
-    with pytest.raises(InvalidProblemError, match="1 of 20 annealed weights"):
-        log_mean_weight(torch.tensor(19 * [0.0] + [value], dtype=torch.float64))
+    with pytest.raises(InvalidProblemError, match="1 of 20 chains"):
+        log_mean_weight(torch.tensor(19 * [0.0] + [value], dtype=torch.float64), "chains", "take more")
 
 
 @pytest.mark.parametrize("estimator", [ExactPartition(), AnnealedImportance(), ReverseAnnealed()])

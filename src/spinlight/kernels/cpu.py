@@ -76,7 +76,7 @@ class Target(NamedTuple):
     """p(s) ~ exp(-beta E(s) + keep sum_i base_i s_i): the law that a sweep keeps.
 
     Args:
-        beta: inverse temperature, float64, above 0.
+        beta: inverse temperature per lane, above 0, (16,) float32.
         keep: float32.
         base: (sites,) float32.
     """
@@ -163,8 +163,8 @@ def dense_sweep(rule, target, couplings, group, fields, waiting, pending, words,
     """Visit every site once, in order; return the number of pending flips."""
     sites, (rows, changes), (_, spins, seed, chains) = couplings.shape[0], waiting, group
     lanes = load(chains, 0)
-    scale = splat(f32(0.5 / target.beta))
-    inverse = f32(-target.keep / target.beta)
+    beta = load(target.beta, 0)
+    scale, inverse = splat(f32(0.5)) / beta, splat(f32(0.0) - target.keep) / beta
     for first in range(0, sites, 4):
         draw_words(words, seed, lanes, first, sweep)
         for i in range(first, min(first + 4, sites)):
@@ -172,7 +172,7 @@ def dense_sweep(rule, target, couplings, group, fields, waiting, pending, words,
             f = load(fields, 16 * i)
             for p in range(pending):
                 f = fma(splat(couplings[rows[p], i]), load(changes, 16 * p), f)
-            change = spin_change(rule, f, load(spins, 16 * i), word, scale, splat(inverse * target.base[i]))
+            change = spin_change(rule, f, load(spins, 16 * i), word, scale, inverse * splat(target.base[i]))
             if any_lane(less(splat(f32(0.0)), change * change)):
                 store(spins, 16 * i, load(spins, 16 * i) + change)
                 rows[pending] = i
@@ -190,6 +190,12 @@ def split_counter(number, words):
     counter = np.uint64(number)
     words[0] = u32(counter & np.uint64(0xFFFFFFFF))
     words[1] = u32(counter >> np.uint64(32))
+
+
+@njit(nogil=True)
+def everywhere(beta):
+    """Return one inverse temperature for every lane."""
+    return np.full(16, f32(beta))
 
 
 @njit(nogil=True)
@@ -221,7 +227,7 @@ def dense_chains(rule, couplings, group, betas, first_sweep, control, worker):
             local_fields(fields, couplings, group, waiting)
             pending = 0
         split_counter(first_sweep + k, sweep)
-        target = Target(betas[k], f32(0.0), base)
+        target = Target(everywhere(betas[k]), f32(0.0), base)
         pending = dense_sweep(rule, target, couplings, group, fields, waiting, pending, words, sweep)
         control[1 + worker] += 1
 
@@ -251,7 +257,7 @@ def dense_annealed(couplings, group, base, path, log_weights, control, worker):
         if k + 2 == path.shape[0] or path[k + 1] <= 0.0:
             continue
         split_counter(k, sweep)
-        target = Target(path[k + 1], f32(1.0 - path[k + 1]), base)
+        target = Target(everywhere(path[k + 1]), f32(1.0 - path[k + 1]), base)
         pending = dense_sweep(HEAT_BATH, target, couplings, group, fields, waiting, 0, words, sweep)
         if pending:
             rank_update(fields, couplings, waiting, pending)
@@ -291,7 +297,7 @@ def sparse_sweep(rule, target, edges, group, words, sweep):
     (order, starts, neighbours, weights), (external, spins, seed, chains) = edges, group
     lanes = load(chains, 0)
     sites = order.shape[0]
-    double = splat(f32(-2.0 * target.beta))
+    double = splat(f32(-2.0)) * load(target.beta, 0)
     unit, half, one = splat(f32(2.0**-32)), splat(f32(0.5)), splat(f32(1.0))
     lazy = splat(f32(LAZY))
     for first in range(0, sites, 4):
@@ -319,7 +325,7 @@ def sparse_chains(rule, edges, group, betas, first_sweep, control, worker):
         if control[0] != 0:
             return
         split_counter(first_sweep + k, sweep)
-        sparse_sweep(rule, Target(betas[k], f32(0.0), base), edges, group, words, sweep)
+        sparse_sweep(rule, Target(everywhere(betas[k]), f32(0.0), base), edges, group, words, sweep)
         control[1 + worker] += 1
 
 
@@ -339,4 +345,5 @@ def sparse_annealed(edges, group, base, path, log_weights, control, worker):
         if k + 2 == path.shape[0] or path[k + 1] <= 0.0:
             continue
         split_counter(k, sweep)
-        sparse_sweep(HEAT_BATH, Target(path[k + 1], f32(1.0 - path[k + 1]), base), edges, group, words, sweep)
+        target = Target(everywhere(path[k + 1]), f32(1.0 - path[k + 1]), base)
+        sparse_sweep(HEAT_BATH, target, edges, group, words, sweep)

@@ -30,7 +30,7 @@ _INLINE_VISIT_COST = 1_000_000
 
 _POLL_SECONDS = 0.05
 
-_SMALLEST_BETA = 1e-36
+SMALLEST_BETA = 1e-36
 """Stands for zero: 1 / beta is still a float32, and times the largest local field (1e30) it is nothing."""
 
 
@@ -106,7 +106,7 @@ def sweep_chains(
     """
     groups = _Groups(fields, spins, seed)
     kernel: Any = cpu.dense_chains if isinstance(couplings, DenseCouplings) else cpu.sparse_chains
-    betas = np.maximum(betas, _SMALLEST_BETA)
+    betas = np.maximum(betas, SMALLEST_BETA)
 
     def run(group: int, control: NDArray[np.int64], worker: int) -> None:
         kernel(rule, couplings.arrays(), groups[group], betas, first_sweep, control, worker)
@@ -152,15 +152,24 @@ def annealed_weights(
     return groups.unpacked(), log_weights.reshape(-1)[: len(spins)]
 
 
+def packed_lanes(rows: Floats, groups: int) -> Floats:
+    """Return rows, (chains, sites), as lanes, (groups, 16 * sites): entry 16 * site + lane; lanes without a row hold ones."""
+    chains, sites = rows.shape
+    padded = np.ones((groups * LANES, sites), np.float32)
+    padded[:chains] = rows
+    lanes = padded.reshape(groups, LANES, sites).transpose(0, 2, 1)
+    return np.ascontiguousarray(lanes).reshape(groups, -1)
+
+
 class _Groups:
     """Chains packed sixteen to a group, site-major: entry 16 * site + lane."""
 
     def __init__(self, fields: Floats, spins: NDArray[np.int8], seed: int) -> None:
         self._chains, self._sites = spins.shape
         self.count = -(-self._chains // LANES)
-        self.spins = self._packed(spins.astype(np.float32))
+        self.spins = packed_lanes(spins.astype(np.float32), self.count)
         shared = np.repeat(fields, LANES).reshape(1, -1) if fields.ndim == 1 else None
-        self.external = self._packed(fields) if shared is None else shared
+        self.external = packed_lanes(fields, self.count) if shared is None else shared
         self.seed = np.array([seed & 0xFFFFFFFF, seed >> 32], np.uint32)
         self.chains = np.arange(self.count * LANES, dtype=np.uint32).reshape(self.count, LANES)
 
@@ -168,12 +177,6 @@ class _Groups:
         """Return what a kernel takes of one group."""
         external = self.external[group % len(self.external)]
         return cpu.Group(external, self.spins[group], self.seed, self.chains[group])
-
-    def _packed(self, rows: Floats) -> Floats:
-        padded = np.ones((self.count * LANES, self._sites), np.float32)
-        padded[: self._chains] = rows
-        lanes = padded.reshape(self.count, LANES, self._sites).transpose(0, 2, 1)
-        return np.ascontiguousarray(lanes).reshape(self.count, -1)
 
     def unpacked(self) -> NDArray[np.int8]:
         """Return the spins as (chains, sites) int8."""

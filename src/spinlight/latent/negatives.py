@@ -12,8 +12,8 @@ from torch import Tensor
 
 from spinlight._random import derive_seed, uniform
 from spinlight.ising import Ising, SupportsDraw
+from spinlight.ising.partition import FEWEST_EFFECTIVE
 from spinlight.samplers import ChainState, MarkovChain
-from spinlight.training.annealing import FEWEST_EFFECTIVE
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,6 +14,7 @@ from spinlight.samplers.feedback import (
 from spinlight.samplers.filtered import TopK, Unique
 from spinlight.samplers.gibbs import Gibbs
 from spinlight.samplers.metropolis import Metropolis
+from spinlight.samplers.population import PopulationAnnealing
 from spinlight.samplers.quantized import Quantized
 from spinlight.samplers.reweighted import Reweighted
 from spinlight.samplers.schedules import CustomSchedule, GeometricSchedule, LinearSchedule, Schedule
@@ -24,6 +25,7 @@ from spinlight.samplers.temperature import (
     EnergyMoments,
     PseudoLikelihood,
 )
+from spinlight.samplers.tempering import ParallelTempering
 
 __all__ = [
     "BetaEstimator",
@@ -44,6 +46,8 @@ __all__ = [
     "LinearSchedule",
     "MarkovChain",
     "Metropolis",
+    "ParallelTempering",
+    "PopulationAnnealing",
     "PseudoLikelihood",
     "Quantized",
     "Reweighted",

@@ -39,7 +39,16 @@ def warn_of_rounding(problem: Ising, beta: float) -> None:
             f"beta times the largest local field is {rounding / _RELATIVE_ROUNDING:.3g}: float32 rounds it by {rounding:.2g}, so "
             "fields and couplings of that size or smaller are not sampled faithfully; use smaller penalties",
             SpinlightWarning,
-            stacklevel=5,
+            stacklevel=6,
+        )
+
+
+def require_beta(problem: Ising, beta: float, largest: float | None = None) -> None:
+    """Refuse an inverse temperature beyond float32, and warn where rounding at the last one changes the law."""
+    warn_of_rounding(problem, beta)
+    if (beta if largest is None else largest) > _LARGEST_BETA:
+        raise InvalidSettingError(
+            f"beta must be at most {_LARGEST_BETA:g} for the samplers' float32 arithmetic; scale the problem"
         )
 
 
@@ -105,11 +114,7 @@ def sweep(
 
     _require_fit(problem, spins)
     if len(betas):
-        warn_of_rounding(problem, float(betas[-1]))
-    if len(betas) and betas.max() > _LARGEST_BETA:
-        raise InvalidSettingError(
-            f"beta must be at most {_LARGEST_BETA:g} for the samplers' float32 arithmetic; scale the problem"
-        )
+        require_beta(problem, float(betas[-1]), float(betas.max()))
     with progress_bar(title, progress) as report:
         swept = run.sweep_chains(
             kernel_couplings(problem),

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import math
-import warnings
-
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from spinlight._checks import thread_count
-from spinlight._errors import InvalidProblemError, SpinlightWarning
 from spinlight._progress import progress_bar
 from spinlight._random import uniform
 from spinlight.ising import Ising
 from spinlight.ising.packing import kernel_couplings, kernel_fields
-
-FEWEST_EFFECTIVE = 10.0
-"""Effective chains below which the spread of the weights says nothing about their mean."""
 
 
 def anneal(problem: Ising, base: Tensor, spins: Tensor, path: Tensor, *, seed: int) -> tuple[Tensor, Tensor]:
@@ -84,31 +76,3 @@ def states_of_base(base: Tensor, chains: int, seed: int) -> Tensor:
     """Return independent spins, p(s_i = +1) = sigmoid(2 base_i), int8, shape (chains, sites)."""
     up = uniform(seed, chains, len(base)) < torch.sigmoid(2 * base)
     return 2 * up.to(torch.int8) - 1
-
-
-def log_mean_weight(log_weights: Tensor) -> tuple[float, float, float]:
-    """Return log <w>, its standard error by the delta method, and the effective number of chains (sum w)^2 / sum w^2.
-
-    Raises:
-        InvalidProblemError: weights that are no numbers.
-
-    Warns:
-        SpinlightWarning: fewer than ten effective chains; the standard error is NaN.
-    """
-    count = len(log_weights)
-    if not bool(log_weights.isfinite().all()):
-        raise InvalidProblemError(
-            f"{int((~log_weights.isfinite()).sum())} of {count} annealed weights are NaN or infinite: the kernels work in "
-            "float32, which fields or couplings this large overflow; scale them down"
-        )
-    value = float(torch.logsumexp(log_weights, 0)) - math.log(count)
-    weights = np.exp(log_weights.numpy() - value)
-    effective = count / float(np.mean(weights**2))
-    if not effective >= FEWEST_EFFECTIVE:
-        warnings.warn(
-            f"the mean weight hangs on {effective:.1f} of {count} annealed chains, so its error cannot be told; take more steps or chains",
-            SpinlightWarning,
-            stacklevel=3,
-        )
-        return value, math.nan, effective
-    return value, float(weights.std(ddof=1)) / math.sqrt(count), effective

@@ -13,6 +13,7 @@ from spinlight._checks import nonnegative_number, positive_integer
 from spinlight._errors import InvalidProblemError
 from spinlight._random import Seed, derive_seed, resolve_seed
 from spinlight.ising import Ising, LogPartition, log_partition
+from spinlight.ising.partition import log_mean_weight
 from spinlight.ising.problem import require_single
 from spinlight.models import RestrictedBoltzmannMachine
 from spinlight.samplers import Exact
@@ -20,7 +21,6 @@ from spinlight.training.annealing import (
     anneal,
     base_log_partition,
     fitted_base,
-    log_mean_weight,
     rounding_error,
     states_of_base,
 )
@@ -122,7 +122,7 @@ class AnnealedImportance:
         start = states_of_base(base, self.chains, derive_seed(resolved, 1))
         path = torch.linspace(0, 1, self.steps + 1, dtype=torch.float64)
         _, log_weights = anneal(problem, base, start, path, seed=derive_seed(resolved, 2))
-        ratio, error, size = log_mean_weight(log_weights)
+        ratio, error, size = log_mean_weight(log_weights, "annealed chains", "take more steps or chains")
         error = math.hypot(error, rounding_error(problem))
         value = base_log_partition(base) + ratio - float(problem.offset)
         method = f"annealed importance sampling, {self.chains} chains of {self.steps} steps, {size:.0f} effective"
@@ -180,7 +180,7 @@ class ReverseAnnealed:
         base = fitted_base(problem, fitting)
         path = torch.linspace(1, 0, self.steps + 1, dtype=torch.float64)
         _, log_weights = anneal(problem, base, start, path, seed=derive_seed(resolved, 2))
-        ratio, error, size = log_mean_weight(log_weights)
+        ratio, error, size = log_mean_weight(log_weights, "annealed chains", "take more steps or chains")
         error = math.hypot(error, rounding_error(problem))
         value = base_log_partition(base) - ratio - float(problem.offset)
         method = f"reverse annealing of exact draws, {self.chains} chains of {self.steps} steps, {size:.0f} effective"
