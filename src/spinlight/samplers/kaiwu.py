@@ -99,8 +99,9 @@ class SolveSampler(Sampler):
             initial_spins(problem, count, resolved, initial)
             raise InvalidSettingError("a solver takes no initial states; leave out `initial`")
         require_enough_calls(count, self.states_per_call, self.most_calls)
-        matrices = [self._matrix(each) for each in problems]
-        asks = (self._ask(matrix, derive_seed(resolved, row)) for row, matrix in enumerate(matrices))
+        for each in problems if self.bits is not None else ():
+            self._matrix(each)  # all are checked before the first call, and made again one by one: a batch is large
+        asks = (self._ask(self._matrix(each), derive_seed(resolved, row)) for row, each in enumerate(problems))
         found = gather(asks, count, self.most_calls)
         spins, seconds = first_states(found, problem, count), time.perf_counter() - started
         draws = draws_of(self, problem, spins, beta=None, seed=resolved, sweeps=None, seconds=seconds)
