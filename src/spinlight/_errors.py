@@ -8,6 +8,7 @@
     ├── UnknownNameError      (KeyError)     a column, dataset or sampler that does not exist
     ├── FileFormatError       (ValueError)   a file that does not hold what its format promises
     ├── ProblemTooLargeError  (ValueError)   an exact method refused because of its cost
+    ├── SolverError           (RuntimeError) a foreign sampler or solver that returned too few states, or none
     └── MissingExtraError     (ImportError)  an optional dependency that is not installed
 
     SpinlightWarning          (UserWarning)
@@ -18,6 +19,9 @@ what to do.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 
 class SpinlightError(Exception):
@@ -54,6 +58,15 @@ class FileFormatError(SpinlightError, ValueError):
 
 class ProblemTooLargeError(SpinlightError, ValueError):
     """An exact method refused because of its cost."""
+
+
+class SolverError(SpinlightError, RuntimeError):
+    """A foreign sampler or solver returned fewer states than were asked for, or none; `states` are those that did come."""
+
+    def __init__(self, message: str = "", states: Sequence[Any] = ()) -> None:
+        """Keep the states beside the message, a tensor of shape (states, sites) per problem: a machine's time is dear."""
+        super().__init__(message)
+        self.states = list(states)
 
 
 class MissingExtraError(SpinlightError, ImportError):

@@ -15,14 +15,20 @@ from helpers.enumeration import all_spins, boltzmann, random_ising
 from helpers.statistics import law_p_value, threshold
 from spinlight._errors import InvalidProblemError, InvalidSettingError, InvalidStateError
 from spinlight.ising import Ising, clamp
-from spinlight.samplers import Gibbs, Sampler, TopK, Unique
+from spinlight.samplers import AsSolver, Gibbs, Sampler, TopK, Unique, as_dimod
+
+CHAIN = Gibbs(sweeps=200, progress=False)
+NEEDED = {
+    "TopK": {"kept": 10_000_000},
+    "DimodSampler": {"sampler": as_dimod(CHAIN)},
+    "SolveSampler": {"solver": AsSolver(sampler=CHAIN, count=1000), "most_calls": 1000},
+}
 
 
 def made(kind: type[Sampler]) -> Sampler:
-    """Return a sampler with its defaults; a wrapper around a short chain."""
+    """Return a sampler with its defaults; a wrapper around a short chain, an adapter around the opposite one."""
     wraps = "sampler" in inspect.signature(kind).parameters
-    needed = {"sampler": Gibbs(sweeps=200, progress=False)} if wraps else {}
-    return kind(**needed | ({"kept": 10_000_000} if "kept" in inspect.signature(kind).parameters else {}))
+    return kind(**({"sampler": CHAIN} if wraps else {}) | NEEDED.get(kind.__name__, {}))
 
 
 SAMPLERS = [

@@ -4,6 +4,7 @@ from spinlight.samplers.annealing import SimulatedAnnealing
 from spinlight.samplers.base import ChainState, MarkovChain, Sampler
 from spinlight.samplers.bifurcation import LangevinBifurcation, SimulatedBifurcation
 from spinlight.samplers.coherent import CoherentIsingMachine, GaussianMoments, TruncatedWigner
+from spinlight.samplers.dimod import DimodSampler, as_dimod
 from spinlight.samplers.exact import Exact
 from spinlight.samplers.feedback import (
     ChaoticAmplitudeControl,
@@ -13,6 +14,7 @@ from spinlight.samplers.feedback import (
 )
 from spinlight.samplers.filtered import TopK, Unique
 from spinlight.samplers.gibbs import Gibbs
+from spinlight.samplers.kaiwu import AsSolver, SolveSampler
 from spinlight.samplers.metropolis import Metropolis
 from spinlight.samplers.population import PopulationAnnealing
 from spinlight.samplers.quantized import Quantized
@@ -28,6 +30,7 @@ from spinlight.samplers.temperature import (
 from spinlight.samplers.tempering import ParallelTempering
 
 __all__ = [
+    "AsSolver",
     "BetaEstimator",
     "ChainState",
     "ChaoticAmplitudeControl",
@@ -35,6 +38,7 @@ __all__ = [
     "CoherentIsingMachine",
     "ConditionalMeans",
     "CustomSchedule",
+    "DimodSampler",
     "EffectiveBeta",
     "EnergyMoments",
     "Exact",
@@ -56,7 +60,9 @@ __all__ = [
     "SeparatedFeedbackControl",
     "SimulatedAnnealing",
     "SimulatedBifurcation",
+    "SolveSampler",
     "TopK",
     "TruncatedWigner",
     "Unique",
+    "as_dimod",
 ]

@@ -76,7 +76,8 @@ def _plain(value: Any) -> Any:
 
 
 def _named(value: Any) -> Any:
-    plain = _plain(value)
+    # A sampler decides what its settings say: one that holds somebody else's object must not show what is in it.
+    plain = value.settings() if isinstance(value, Sampler) else _plain(value)
     return {"class": type(value).__name__} | plain if isinstance(plain, dict) else plain
 
 
