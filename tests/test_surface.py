@@ -137,6 +137,7 @@ PUBLIC = {
         "TruncatedWigner",
         "Unique",
         "as_dimod",
+        "independent_fields",
     ],
     "spinlight.training": [
         "AnnealedImportance",

@@ -29,11 +29,13 @@ def words(chains: np.ndarray, site: int, sweep: int) -> np.ndarray:
     return threefry(key, counter)[:, 0].astype(np.float64)
 
 
-def expected(problem: Ising, spins: np.ndarray, betas: np.ndarray, sweeps: int) -> tuple[np.ndarray, np.ndarray]:
+def expected(
+    problem: Ising, spins: np.ndarray, base: np.ndarray, parts: np.ndarray, sweeps: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the coldest rung of one ladder after every sweep, and the mean chance of each swap."""
     couplings, fields = problem.to_dense().couplings.numpy(), problem.fields.numpy()
     order = kernel_couplings(problem).edges.order.astype(int) if problem.is_sparse else None
-    rungs = len(betas)
+    rungs = len(parts)
     chain = np.arange(rungs)  # which chain stands on a rung
     states, cold, chances = spins.copy(), [], [[] for _ in range(rungs - 1)]
     for k in range(sweeps):
@@ -41,14 +43,15 @@ def expected(problem: Ising, spins: np.ndarray, betas: np.ndarray, sweeps: int) 
             # The reference gives every row of a call its own stream: the row's number is the chain's.
             rows = np.repeat(states[chain[rung]][None], rungs, 0)
             settings = {"heat_bath": False, "seed": SEED, "order": order, "first_sweep": k}
-            swept = sweep_chains(couplings, fields, rows, np.array([betas[rung]]), **settings)
+            b = parts[rung]
+            swept = sweep_chains(b * couplings, b * fields + (1 - b) * base, rows, np.ones(1), **settings)
             states[chain[rung]] = swept[chain[rung]]
         s = states.astype(float)
-        energies = -s @ fields - 0.5 * ((s @ couplings) * s).sum(1)
+        gaps = s @ (base - fields) - 0.5 * ((s @ couplings) * s).sum(1)
         u = (words(np.arange(rungs), 0xFFFFFFFF, k) + 0.5) / 2**32
         for r in range(k % 2, rungs - 1, 2):
             here, there = chain[r], chain[r + 1]
-            chance = min(1.0, np.exp((betas[r + 1] - betas[r]) * (energies[there] - energies[here])))
+            chance = min(1.0, np.exp((parts[r + 1] - parts[r]) * (gaps[there] - gaps[here])))
             chances[r].append(chance)
             if u[here] < chance:
                 chain[r], chain[r + 1] = there, here
@@ -56,21 +59,25 @@ def expected(problem: Ising, spins: np.ndarray, betas: np.ndarray, sweeps: int) 
     return np.array(cold), np.array([np.mean(each) for each in chances])
 
 
+@pytest.mark.parametrize("based", [False, True])
 @pytest.mark.parametrize("sparse", [False, True])
 @pytest.mark.parametrize("rungs", [2, 5, 16, 24])
-def test_ladders_do_what_the_reference_does(rungs: int, sparse: bool) -> None:
+def test_ladders_do_what_the_reference_does(rungs: int, sparse: bool, based: bool) -> None:
     problem = whole(13, seed=rungs, sparse=sparse)
     spins = np.where(np.random.default_rng(1).random((1, rungs, 13)) < 0.5, -1, 1).astype(np.int8)
     betas = np.linspace(0.05, 0.6, rungs)
-    swapped = ladders(problem, spins).run(betas, 12, every=1)
-    cold, chances = expected(problem, spins[0], betas, 12)
+    base = np.linspace(-1, 1, 13).astype(np.float32) if based else np.zeros(13, np.float32)
+    swapped = ladders(problem, spins, base).run(betas, 12, every=1)
+    cold, chances = expected(problem, spins[0], base, betas, 12)
     np.testing.assert_array_equal(swapped.records[0], cold)
     np.testing.assert_allclose(swapped.chances, chances, atol=1e-6)
 
 
-def ladders(problem: Ising, spins: np.ndarray, *, paired: bool = False, threads: int = 1) -> Ladders:
+def ladders(
+    problem: Ising, spins: np.ndarray, base: np.ndarray | None = None, *, paired: bool = False, threads: int = 1
+) -> Ladders:
     fields = problem.fields.numpy().astype(np.float32)
-    return Ladders(kernel_couplings(problem), fields, spins, paired=paired, seed=SEED, threads=threads)
+    return Ladders(kernel_couplings(problem), fields, spins, base, paired=paired, seed=SEED, threads=threads)
 
 
 @pytest.mark.parametrize("sparse", [False, True])
@@ -88,8 +95,8 @@ def test_fields_of_each_ladder_are_its_own() -> None:
     problem = Ising(np.zeros(3), np.zeros((3, 3)))
     fields = np.array([[9.0, 9, 9], [-9, -9, -9], [9, -9, 9]], np.float32)
     spins = np.ones((3, 4, 3), np.int8)
-    made = Ladders(kernel_couplings(problem), fields, spins, paired=False, seed=1, threads=1)
-    records = made.run(np.linspace(0, 3, 4), 20, every=20).records[:, 0]
+    made = Ladders(kernel_couplings(problem), fields, spins, None, paired=False, seed=1, threads=1)
+    records = made.run(np.linspace(0, 1, 4), 20, every=20).records[:, 0]
     np.testing.assert_array_equal(records, np.sign(fields))
 
 

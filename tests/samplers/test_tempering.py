@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from helpers.enumeration import boltzmann, enumerate_energies, random_ising
-from helpers.statistics import mean_p_value, threshold
-from spinlight._errors import InvalidSettingError
+from helpers.statistics import law_p_value, mean_p_value, threshold
+from spinlight._errors import InvalidSettingError, InvalidStateError
 from spinlight.ising import Ising
-from spinlight.samplers import Metropolis, ParallelTempering
+from spinlight.samplers import Metropolis, ParallelTempering, independent_fields
 from spinlight.samplers.tempering import respaced
 
 
@@ -63,9 +63,35 @@ def test_swaps_become_equally_likely_and_are_reported() -> None:
     )
     rates = np.array(details["swap_rates"])
     assert rates.min() > 0.8 * rates.max()
-    assert details["betas"][0] == 0.0
-    assert details["betas"][-1] == 2.0
+    assert details["rungs"][0] == 0.0
+    assert details["rungs"][-1] == 1.0
     assert details["trips"] > 0
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_the_law_does_not_depend_on_the_reference(sparse: bool) -> None:
+    problem = random_ising(7, seed=6, scale=0.5)
+    reference = torch.linspace(-2, 2, 7)
+    sampler = ParallelTempering(beta=1.3, reference=reference, every=20, rungs=4, ladders=16, progress=False)
+    draws = sampler.draw(problem.to_sparse() if sparse else problem, 20_000, seed=4)
+    assert law_p_value(draws.spins, boltzmann(problem, 1.3)) > threshold()
+    assert law_p_value(draws.spins, boltzmann(problem, 1.17)) < threshold()
+
+
+def test_independent_fields_of_independent_spins_are_their_fields() -> None:
+    reference = torch.linspace(-1, 1, 6)
+    fields = independent_fields(Ising(reference, torch.zeros(6, 6)), torch.ones(3, 6))
+    torch.testing.assert_close(fields, reference.double(), atol=1e-6, rtol=0)
+
+
+def test_a_reference_for_another_problem_is_refused() -> None:
+    with pytest.raises(InvalidSettingError, match=r"one field per site, shape \(8,\)"):
+        ParallelTempering(reference=torch.zeros(3)).draw(wells(), 2)
+
+
+def test_independent_fields_need_states() -> None:
+    with pytest.raises(InvalidStateError, match="states"):
+        independent_fields(wells(), torch.ones(8))
 
 
 def test_rungs_go_where_swaps_are_refused() -> None:
@@ -76,7 +102,7 @@ def test_rungs_go_where_swaps_are_refused() -> None:
 def test_rows_take_the_ladders_in_turn() -> None:
     problem = wells(4, coupling=20.0, field=0.0)
     # Frozen without a hot end: each ladder stays where it starts.
-    sampler = ParallelTempering(hottest=0.99, ladders=3, burn_in=0, every=1, progress=False)
+    sampler = ParallelTempering(first=0.99, ladders=3, burn_in=0, every=1, progress=False)
     start = torch.tensor([[1, 1, 1, 1], [-1, -1, -1, -1], [1, 1, 1, 1]]).repeat(4, 1)[:10]
     draws = sampler.draw(problem, 10, seed=1, initial=start)
     assert torch.equal(draws.spins, start.to(torch.int8))
@@ -89,7 +115,8 @@ def test_clusters_need_sparse_couplings() -> None:
 
 @pytest.mark.parametrize(
     "setting",
-    [{"rungs": 1}, {"rungs": 5000}, {"hottest": 1.0}, {"hottest": -0.1}, {"beta": 0.0}, {"beta": math.nan}, {"ladders": 0},
+    [{"rungs": 1}, {"rungs": 5000}, {"first": 1.0}, {"first": -0.1},
+     {"reference": [math.inf]}, {"reference": [[0.0]]}, {"beta": 0.0}, {"beta": math.nan}, {"ladders": 0},
      {"burn_in": -1}, {"every": 0}, {"cluster_every": -1}, {"threads": 0}],
 )  # fmt: skip
 def test_settings_outside_their_domain_are_refused(setting: dict[str, float]) -> None:

@@ -77,7 +77,7 @@ class Target(NamedTuple):
 
     Args:
         beta: inverse temperature per lane, above 0, (16,) float32.
-        keep: float32.
+        keep: per lane, (16,) float32.
         base: (sites,) float32.
     """
 
@@ -109,14 +109,14 @@ def draw_words(words, seed, lanes, first, sweep):
 
 
 @njit(nogil=True, inline="always")
-def spin_change(rule, f, s, word, scale, shift):
-    """Return s' - s in every lane: 0 or -2 s. `scale` is 1 / (2 beta), `shift` moves the heat bath's threshold."""
+def spin_change(rule, f, s, word, scale):
+    """Return s' - s in every lane: 0 or -2 s. `scale` is 1 / (2 beta)."""
     zero = splat(f32(0.0))
     if rule == METROPOLIS:
         cost = f * s
         lazy = minimum(cost, zero) + scale * splat(f32(-np.log(LAZY)))
         return select(less(maximum(cost, lazy), exponential_noise(word) * scale), splat(f32(-2.0)) * s, zero)
-    up = less(fma(logistic_noise(word), scale, shift), f)
+    up = less(logistic_noise(word) * scale, f)
     return select(up, splat(f32(1.0)), splat(f32(-1.0))) - s
 
 
@@ -164,7 +164,7 @@ def dense_sweep(rule, target, couplings, group, fields, waiting, pending, words,
     sites, (rows, changes), (_, spins, seed, chains) = couplings.shape[0], waiting, group
     lanes = load(chains, 0)
     beta = load(target.beta, 0)
-    scale, inverse = splat(f32(0.5)) / beta, splat(f32(0.0) - target.keep) / beta
+    scale, inverse = splat(f32(0.5)) / beta, load(target.keep, 0) / beta
     for first in range(0, sites, 4):
         draw_words(words, seed, lanes, first, sweep)
         for i in range(first, min(first + 4, sites)):
@@ -172,7 +172,8 @@ def dense_sweep(rule, target, couplings, group, fields, waiting, pending, words,
             f = load(fields, 16 * i)
             for p in range(pending):
                 f = fma(splat(couplings[rows[p], i]), load(changes, 16 * p), f)
-            change = spin_change(rule, f, load(spins, 16 * i), word, scale, inverse * splat(target.base[i]))
+            f = fma(inverse, splat(target.base[i]), f)
+            change = spin_change(rule, f, load(spins, 16 * i), word, scale)
             if any_lane(less(splat(f32(0.0)), change * change)):
                 store(spins, 16 * i, load(spins, 16 * i) + change)
                 rows[pending] = i
@@ -193,9 +194,9 @@ def split_counter(number, words):
 
 
 @njit(nogil=True)
-def everywhere(beta):
-    """Return one inverse temperature for every lane."""
-    return np.full(16, f32(beta))
+def everywhere(number):
+    """Return one number for every lane."""
+    return np.full(16, f32(number))
 
 
 @njit(nogil=True)
@@ -227,7 +228,7 @@ def dense_chains(rule, couplings, group, betas, first_sweep, control, worker):
             local_fields(fields, couplings, group, waiting)
             pending = 0
         split_counter(first_sweep + k, sweep)
-        target = Target(everywhere(betas[k]), f32(0.0), base)
+        target = Target(everywhere(betas[k]), everywhere(0.0), base)
         pending = dense_sweep(rule, target, couplings, group, fields, waiting, pending, words, sweep)
         control[1 + worker] += 1
 
@@ -257,7 +258,7 @@ def dense_annealed(couplings, group, base, path, log_weights, control, worker):
         if k + 2 == path.shape[0] or path[k + 1] <= 0.0:
             continue
         split_counter(k, sweep)
-        target = Target(everywhere(path[k + 1]), f32(1.0 - path[k + 1]), base)
+        target = Target(everywhere(path[k + 1]), everywhere(1.0 - path[k + 1]), base)
         pending = dense_sweep(HEAT_BATH, target, couplings, group, fields, waiting, 0, words, sweep)
         if pending:
             rank_update(fields, couplings, waiting, pending)
@@ -297,22 +298,21 @@ def sparse_sweep(rule, target, edges, group, words, sweep):
     (order, starts, neighbours, weights), (external, spins, seed, chains) = edges, group
     lanes = load(chains, 0)
     sites = order.shape[0]
-    double = splat(f32(-2.0)) * load(target.beta, 0)
+    double, bias = splat(f32(-2.0)) * load(target.beta, 0), splat(f32(-2.0)) * load(target.keep, 0)
     unit, half, one = splat(f32(2.0**-32)), splat(f32(0.5)), splat(f32(1.0))
     lazy = splat(f32(LAZY))
     for first in range(0, sites, 4):
         draw_words(words, seed, lanes, first, sweep)
         for v in range(first, min(first + 4, sites)):
             i = order[v]
-            f = field_at(i, starts, neighbours, weights, external, spins)
+            x = fma(field_at(i, starts, neighbours, weights, external, spins), double, bias * splat(target.base[i]))
             number = to_float(load(words, 16 * (v - first))) + half
             if rule == METROPOLIS:
                 s = load(spins, 16 * i)
-                gain = exp(f * s * double)
+                gain = exp(x * s)
                 accept = less(number * unit, minimum(minimum(gain, one), maximum(gain, one) * lazy))
                 store(spins, 16 * i, select(accept, splat(f32(0.0)) - s, s))
             else:
-                x = fma(f, double, splat(f32(-2.0) * target.keep * target.base[i]))
                 up = less(fma(number * unit, exp(x), number * unit), one)
                 store(spins, 16 * i, select(up, one, splat(f32(-1.0))))
 
@@ -325,7 +325,7 @@ def sparse_chains(rule, edges, group, betas, first_sweep, control, worker):
         if control[0] != 0:
             return
         split_counter(first_sweep + k, sweep)
-        sparse_sweep(rule, Target(everywhere(betas[k]), f32(0.0), base), edges, group, words, sweep)
+        sparse_sweep(rule, Target(everywhere(betas[k]), everywhere(0.0), base), edges, group, words, sweep)
         control[1 + worker] += 1
 
 
@@ -345,5 +345,5 @@ def sparse_annealed(edges, group, base, path, log_weights, control, worker):
         if k + 2 == path.shape[0] or path[k + 1] <= 0.0:
             continue
         split_counter(k, sweep)
-        target = Target(everywhere(path[k + 1]), f32(1.0 - path[k + 1]), base)
+        target = Target(everywhere(path[k + 1]), everywhere(1.0 - path[k + 1]), base)
         sparse_sweep(HEAT_BATH, target, edges, group, words, sweep)

@@ -1,7 +1,9 @@
-"""Replica exchange on the CPU: ladders of chains at different temperatures that trade places.
+"""Replica exchange on the CPU: ladders of chains with different laws that trade places.
+
+p_b(s) ~ exp(-b E(s) + (1 - b) sum_i base_i s_i)
 
 A unit is a few ladders, whose chains fill lanes one after the other: chain `rung + rungs * ladder` of a unit, before any swap.
-Chains stay in their lanes; what a swap exchanges is their temperatures. Arrays are laid out as in `kernels.cpu`, with one row
+Chains stay in their lanes; what a swap exchanges is their b. Arrays are laid out as in `kernels.cpu`, with one row
 per sixteen lanes.
 """
 
@@ -45,8 +47,9 @@ class Unit(NamedTuple):
         seed: two words, (2,) uint32.
         chains: number of the chain in each lane, (groups, 16) uint32.
         lane: which lane stands on a rung, (ladders, rungs) int64, changed in place.
-        beta: inverse temperature of each lane, (groups, 16) float32, changed in place.
-        descending: whether a chain comes from the hottest rung, (groups * 16,) bool, changed in place.
+        beta: b of each lane, (groups, 16) float32, changed in place.
+        keep: 1 - b, the same.
+        descending: whether a chain comes from the first rung, (groups * 16,) bool, changed in place.
     """
 
     external: Any
@@ -55,6 +58,7 @@ class Unit(NamedTuple):
     chains: Any
     lane: Any
     beta: Any
+    keep: Any
     descending: Any
 
 
@@ -63,8 +67,8 @@ class Tally(NamedTuple):
 
     Args:
         chances: sum of the chances of swaps between a rung and the next, (rungs - 1,) float64, added to.
-        trips: arrivals on the coldest rung of chains that come from the hottest, (ladders,) int64, added to.
-        records: states of the coldest rung, (ladders, records, sites) int8, written.
+        trips: arrivals on the last rung of chains that come from the first, (ladders,) int64, added to.
+        records: states of the last rung, (ladders, records, sites) int8, written.
     """
 
     chances: Any
@@ -76,14 +80,16 @@ class Plan(NamedTuple):
     """What is to be done.
 
     Args:
-        betas: of the rungs, the hottest first, (rungs,) float64.
+        parts: b of the rungs, increasing, (rungs,) float64.
+        base: fields of the independent spins at b = 0, (sites,) float32.
         sweeps: how many.
         first_sweep: number of the first.
         every: sweeps between two records; 0 for none.
         cluster_every: sweeps between two cluster moves; 0 for none.
     """
 
-    betas: Any
+    parts: Any
+    base: Any
     sweeps: Any
     first_sweep: Any
     every: Any
@@ -105,23 +111,25 @@ def unit_words(words, unit, where, sweep):
 
 
 @njit(nogil=True)
-def swap_rungs(unit, tally, betas, energies, words, parity):
+def swap_rungs(unit, tally, parts, energies, words, parity):
     """Let chains on the rungs parity, parity + 2, ... trade places with those on the next, each with the chance of its swap.
 
-    min(1, exp((beta' - beta) (E' - E))) for energies E, E' on rungs of beta, beta'.
+    min(1, exp((b' - b) (G' - G))) for G = E + sum_i base_i s_i of the chains on rungs of b, b'.
     """
-    rungs = betas.shape[0]
+    rungs = parts.shape[0]
     for ladder in range(unit.lane.shape[0]):
         lane = unit.lane[ladder]
         for r in range(parity, rungs - 1, 2):
             here, there = lane[r], lane[r + 1]
-            gain = (betas[r + 1] - betas[r]) * (np.float64(energies[there]) - np.float64(energies[here]))
+            gain = (parts[r + 1] - parts[r]) * (np.float64(energies[there]) - np.float64(energies[here]))
             chance = np.exp(min(gain, 0.0))
             tally.chances[r] += chance
             if (np.float64(words[here]) + 0.5) * 2.0**-32 < chance:
                 lane[r], lane[r + 1] = there, here
-                unit.beta[there // 16, there % 16] = f32(betas[r])
-                unit.beta[here // 16, here % 16] = f32(betas[r + 1])
+                unit.beta[there // 16, there % 16] = f32(parts[r])
+                unit.beta[here // 16, here % 16] = f32(parts[r + 1])
+                unit.keep[there // 16, there % 16] = f32(1.0 - parts[r])
+                unit.keep[here // 16, here % 16] = f32(1.0 - parts[r + 1])
         unit.descending[lane[0]] = True
         if unit.descending[lane[rungs - 1]]:
             unit.descending[lane[rungs - 1]] = False
@@ -130,7 +138,7 @@ def swap_rungs(unit, tally, betas, energies, words, parity):
 
 @njit(nogil=True)
 def record(unit, tally, index):
-    """Write the states of the coldest rungs."""
+    """Write the states of the last rungs."""
     for ladder in range(unit.lane.shape[0]):
         lane = unit.lane[ladder, unit.lane.shape[1] - 1]
         spins = unit.spins[lane // 16]
@@ -142,7 +150,7 @@ def record(unit, tally, index):
 def finish_sweep(unit, tally, plan, k, energies, words, sweep):
     """Swap, and record if it is time, after sweep k of a call."""
     unit_words(words, unit, _SWAPS, sweep)
-    swap_rungs(unit, tally, plan.betas, energies, words, (plan.first_sweep + k) % 2)
+    swap_rungs(unit, tally, plan.parts, energies, words, (plan.first_sweep + k) % 2)
     if plan.every and (k + 1) % plan.every == 0:
         record(unit, tally, (k + 1) // plan.every - 1)
 
@@ -151,7 +159,7 @@ def finish_sweep(unit, tally, plan, k, energies, words, sweep):
 def dense_exchange(couplings, unit, plan, tally, control, worker):
     """Sweep the ladders of a unit by Metropolis' rule and let neighbours trade places after every sweep."""
     sites, groups = couplings.shape[0], unit.spins.shape[0]
-    waiting, base = no_flips(), np.zeros(sites, np.float32)
+    waiting, base = no_flips(), plan.base
     fields, energies = np.empty((groups, 16 * sites), np.float32), np.empty(16 * groups, np.float32)
     words, swaps, sweep = np.empty(64, np.uint32), np.empty(16 * groups, np.uint32), np.empty(2, np.uint32)
     for k in range(plan.sweeps):
@@ -162,7 +170,7 @@ def dense_exchange(couplings, unit, plan, tally, control, worker):
             group = group_of(unit, g)
             if k % REFRESH == 0:
                 local_fields(fields[g], couplings, group, waiting)
-            target = Target(unit.beta[g], f32(0.0), base)
+            target = Target(unit.beta[g], unit.keep[g], base)
             pending = dense_sweep(METROPOLIS, target, couplings, group, fields[g], waiting, 0, words, sweep)
             if pending:
                 rank_update(fields[g], couplings, waiting, pending)
@@ -176,7 +184,7 @@ def sparse_exchange(edges, unit, plan, tally, control, worker):
     """Sweep and swap as `dense_exchange` does, on compressed rows, with cluster moves between pairs of ladders."""
     order, starts, neighbours, weights = edges
     sites, groups = order.shape[0], unit.spins.shape[0]
-    base, stack = np.zeros(sites, np.float32), np.empty(sites, np.int64)
+    base, stack = plan.base, np.empty(sites, np.int64)
     fields, energies = np.empty(16 * sites, np.float32), np.empty(16 * groups, np.float32)
     words, swaps, sweep = np.empty(64, np.uint32), np.empty(16 * groups, np.uint32), np.empty(2, np.uint32)
     for k in range(plan.sweeps):
@@ -184,7 +192,7 @@ def sparse_exchange(edges, unit, plan, tally, control, worker):
             return
         split_counter(plan.first_sweep + k, sweep)
         for g in range(groups):
-            target = Target(unit.beta[g], f32(0.0), base)
+            target = Target(unit.beta[g], unit.keep[g], base)
             sparse_sweep(METROPOLIS, target, edges, group_of(unit, g), words, sweep)
         if plan.cluster_every and (plan.first_sweep + k + 1) % plan.cluster_every == 0:
             unit_words(swaps, unit, _CLUSTERS, sweep)

@@ -19,9 +19,9 @@ class Swapped:
     """What a run of ladders left behind.
 
     Args:
-        records: states of the coldest rung, (ladders, records, sites) int8.
+        records: states of the last rung, (ladders, records, sites) int8.
         chances: mean chance of a swap between each rung and the next, (rungs - 1,); NaN where none was tried.
-        trips: arrivals of chains on the coldest rung that come from the hottest, (ladders,).
+        trips: arrivals of chains on the last rung that come from the first, (ladders,).
     """
 
     records: NDArray[np.int8]
@@ -30,22 +30,32 @@ class Swapped:
 
 
 class Ladders:
-    """Chains on ladders, packed into units of whole registers; `run` goes on from where the last one ended.
+    """Chains on ladders of laws p_b(s) ~ exp(-b E(s) + (1 - b) sum_i base_i s_i); `run` goes on from where the last one ended.
 
     Args:
         couplings: shared by every chain.
         fields: h, (sites,) or (ladders, sites) float32.
         spins: -1/+1, (ladders, rungs, sites); left as they are.
+        base: fields of the independent spins at b = 0, (sites,) float32; None for zeros.
         paired: whether ladders 0 and 1, 2 and 3, ... exchange clusters, and so must stay in one unit.
         seed: names the random streams, in [0, 2^64).
         threads: how many to use; the result does not depend on it.
     """
 
     def __init__(
-        self, couplings: Couplings, fields: Floats, spins: NDArray[np.int8], *, paired: bool, seed: int, threads: int
+        self,
+        couplings: Couplings,
+        fields: Floats,
+        spins: NDArray[np.int8],
+        base: Floats | None,
+        *,
+        paired: bool,
+        seed: int,
+        threads: int,
     ) -> None:
         self._couplings, self._threads, self._sweeps = couplings, threads, 0
         self._ladders, self._rungs, self._sites = spins.shape
+        self._base = np.zeros(self._sites, np.float32) if base is None else base
         whole = LANES // math.gcd(self._rungs, LANES)
         whole *= 2 if paired and whole % 2 else 1
         self._together = min(whole, self._ladders)
@@ -65,13 +75,14 @@ class Ladders:
                     chains=chains.reshape(groups, LANES),
                     lane=np.arange(len(part) * self._rungs).reshape(len(part), self._rungs),
                     beta=np.full((groups, LANES), SMALLEST_BETA, np.float32),
+                    keep=np.zeros((groups, LANES), np.float32),
                     descending=np.zeros(groups * LANES, bool),
                 )
             )
 
     def run(
         self,
-        betas: NDArray[np.float64],
+        parts: NDArray[np.float64],
         sweeps: int,
         *,
         every: int = 0,
@@ -81,20 +92,21 @@ class Ladders:
         """Sweep every chain, with a round of swaps after each sweep.
 
         Args:
-            betas: of the rungs, the hottest first, (rungs,).
+            parts: b of the rungs, from the easiest law to the wanted one, in [0, 1], (rungs,).
             sweeps: how many.
-            every: sweeps between two records of the coldest rung; 0 for none.
+            every: sweeps between two records of the last rung; 0 for none.
             cluster_every: sweeps between two cluster moves (sparse couplings only); 0 for none.
             progress: called about twenty times a second.
         """
-        betas = np.maximum(betas, SMALLEST_BETA)
-        plan = exchange.Plan(betas, sweeps, self._sweeps, every, cluster_every)
+        parts = np.maximum(parts, SMALLEST_BETA)
+        plan = exchange.Plan(parts, self._base, sweeps, self._sweeps, every, cluster_every)
         tallies = [self._tally(unit, sweeps // every if every else 0) for unit in self._units]
         kernel: Any = (
             exchange.dense_exchange if isinstance(self._couplings, DenseCouplings) else exchange.sparse_exchange
         )
         for unit in self._units:
-            unit.beta.reshape(-1)[unit.lane] = betas
+            unit.beta.reshape(-1)[unit.lane] = parts
+            unit.keep.reshape(-1)[unit.lane] = 1 - parts
 
         def run(index: int, control: NDArray[np.int64], worker: int) -> None:
             kernel(self._couplings.arrays(), self._units[index], plan, tallies[index], control, worker)

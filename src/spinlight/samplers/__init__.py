@@ -27,7 +27,7 @@ from spinlight.samplers.temperature import (
     EnergyMoments,
     PseudoLikelihood,
 )
-from spinlight.samplers.tempering import ParallelTempering
+from spinlight.samplers.tempering import ParallelTempering, independent_fields
 
 __all__ = [
     "AsSolver",
@@ -65,4 +65,5 @@ __all__ = [
     "TruncatedWigner",
     "Unique",
     "as_dimod",
+    "independent_fields",
 ]

@@ -10,14 +10,23 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
-from spinlight._checks import integer, nonnegative_integer, nonnegative_number, positive_integer, thread_count
-from spinlight._errors import InvalidSettingError
+from spinlight._checks import (
+    fraction,
+    integer,
+    nonnegative_integer,
+    positive_integer,
+    positive_number,
+    spins_of,
+    thread_count,
+)
+from spinlight._errors import InvalidSettingError, InvalidStateError
 from spinlight._progress import progress_bar
 from spinlight._random import Seed, resolve_seed
 from spinlight.ising import Draws, Ising, Law
 from spinlight.ising.packing import kernel_couplings, kernel_fields
-from spinlight.ising.problem import require_problem
+from spinlight.ising.problem import require_problem, require_single
 from spinlight.samplers._chains import require_beta
 from spinlight.samplers.base import Sampler, draws_of, initial_spins
 
@@ -27,17 +36,22 @@ if TYPE_CHECKING:
 
 _MOST_RUNGS = 4096
 
+_LARGEST_REFERENCE = 100.0
+"""Spins in stronger fields than this never turn, at any rung; the kernels divide such fields by 1e-36."""
+
 _ROUNDS = (1 / 16, 1 / 16, 1 / 8, 1 / 4, 1 / 2)
 """Shares of the burn-in after each of which the ladder is spaced anew; the last share settles the chains on the last ladder."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ParallelTempering(Sampler):
-    """Runs a chain on every rung of a ladder of temperatures and lets neighbours trade places.
+    """Runs a chain on every rung of a ladder of laws, from easy to wanted, and lets neighbours trade places.
 
-    After each Metropolis sweep the chains on rungs beta_r < beta_{r+1} swap with probability
+    p_b(s) ~ exp(-b beta E(s) + (1 - b) sum_i g_i s_i),  first = b_1 < ... < b_rungs = 1
 
-    min(1, exp((beta_{r+1} - beta_r) (E_{r+1} - E_r)))
+    After each Metropolis sweep the chains on neighbouring rungs swap with probability
+
+    min(1, exp((b_{r+1} - b_r) (G_{r+1} - G_r))),  G = beta E + sum_i g_i s_i
 
     for even r and odd r in turn, so that a state found where the landscape is flat walks to the cold end and crosses barriers
     that a single chain does not. During the burn-in the rungs are moved until all swaps are equally likely.
@@ -47,7 +61,10 @@ class ParallelTempering(Sampler):
     Args:
         beta: inverse temperature of the coldest rung and of the draws, above 0.
         rungs: chains per ladder, 2 to 4096. Multiples of sixteen cost least.
-        hottest: inverse temperature of the first rung, below beta; at 0 its chains forget everything in every sweep.
+        first: b of the first rung, in [0, 1); at 0 its spins are independent and forget everything in every sweep.
+        reference: g, fields of those independent spins, shape (sites,). None for zeros: plain temperatures, b beta. Where typical
+            states are far from uniform, as those of a machine trained on images, fields fitted to the data
+            (`independent_fields`) spare the ladder a phase transition on which chains would turn back.
         ladders: independent ladders per problem, at least 1.
         burn_in: sweeps before the first draw, at least 0.
         every: sweeps between two draws from one ladder, at least 1.
@@ -59,8 +76,8 @@ class ParallelTempering(Sampler):
     Law:
         Asymptotic: every rung has its Boltzmann law as the burn-in grows. Rows of one ladder are correlated over the time that a
         chain takes to the hot end and back, those of different ladders independent (in pairs where clusters are exchanged).
-        `info.details` reports the ladder (`betas`), the mean chance of each swap (`swap_rates`) and how often a chain came from
-        the hottest rung to the coldest (`trips`): without such trips the draws are no better than those of single chains.
+        `info.details` reports the ladder (`rungs`, values of b), the mean chance of each swap (`swap_rates`) and how often a chain
+        came from the first rung to the last (`trips`): without such trips the draws are no better than those of single chains.
 
     Raises:
         InvalidSettingError: a setting outside its domain; on drawing, cluster moves for a dense problem.
@@ -84,7 +101,8 @@ class ParallelTempering(Sampler):
 
     beta: float = 1.0
     rungs: int = 16
-    hottest: float = 0.0
+    first: float = 0.0
+    reference: Tensor | None = None
     ladders: int = 4
     burn_in: int = 1000
     every: int = 10
@@ -100,10 +118,10 @@ class ParallelTempering(Sampler):
         positive_integer("every", self.every)
         nonnegative_integer("cluster_every", self.cluster_every)
         thread_count(self.threads)
-        if not nonnegative_number("hottest", self.hottest) < nonnegative_number("beta", self.beta):
-            raise InvalidSettingError(
-                f"the ladder rises from hottest={self.hottest} to beta={self.beta}: the first must be below the second"
-            )
+        positive_number("beta", self.beta)
+        fraction("first", self.first)
+        if self.reference is not None:
+            object.__setattr__(self, "reference", _fields("reference", self.reference))
 
     def draw(self, problem: Ising, count: int, *, seed: Seed = None, initial: Tensor | None = None) -> Draws:
         """Return `count` states of the coldest rungs per problem; see `Sampler.draw`.
@@ -116,8 +134,8 @@ class ParallelTempering(Sampler):
         per_ladder = -(-count // self.ladders)
         sweeps = per_ladder * self.every
         with progress_bar("Parallel tempering", self.progress) as report:
-            betas = self._settled(ladders, report)
-            swapped = ladders.run(betas, sweeps, every=self.every, cluster_every=self.cluster_every, progress=report)
+            rungs = self._settled(ladders, report)
+            swapped = ladders.run(rungs, sweeps, every=self.every, cluster_every=self.cluster_every, progress=report)
         records = torch.from_numpy(swapped.records).reshape(-1, self._even, per_ladder, problem.sites)[
             :, : self.ladders
         ]
@@ -133,7 +151,7 @@ class ParallelTempering(Sampler):
             sweeps=self.burn_in + sweeps,
             seconds=time.perf_counter() - started,
         )
-        return replace(draws, info=replace(draws.info, details=_report(betas, swapped)))
+        return replace(draws, info=replace(draws.info, details=_report(rungs, swapped)))
 
     @property
     def _even(self) -> int:
@@ -148,7 +166,12 @@ class ParallelTempering(Sampler):
             raise InvalidSettingError(
                 "cluster moves need sparse couplings: in a dense problem clusters span it, and nothing moves; use cluster_every=0"
             )
+        if self.reference is not None and self.reference.shape != (problem.sites,):
+            raise InvalidSettingError(
+                f"reference must have one field per site, shape ({problem.sites},), got {tuple(self.reference.shape)}"
+            )
         require_beta(problem, float(self.beta))
+        scaled = problem.scaled(self.beta)
         if initial is None:
             rows = initial_spins(problem, self._even * self.rungs, seed, None)
             start = rows.reshape(-1, self.rungs, problem.sites)
@@ -156,36 +179,72 @@ class ParallelTempering(Sampler):
             given = initial_spins(problem, count, seed, initial)
             start = given[..., torch.arange(self._even) % count, :].reshape(-1, 1, problem.sites)
             start = start.expand(-1, self.rungs, -1)
-        fields = kernel_fields(problem)
+        fields = kernel_fields(scaled)
         return Ladders(
-            kernel_couplings(problem),
+            kernel_couplings(scaled),
             fields if problem.batch is None else np.repeat(fields, self._even, 0),
             start.cpu().numpy(),
+            None if self.reference is None else self.reference.to("cpu", torch.float32).numpy(),
             paired=self.cluster_every > 0,
             seed=seed,
             threads=thread_count(self.threads),
         )
 
     def _settled(self, ladders: Ladders, report: Progress | None) -> NDArray[np.float64]:
-        """Run the burn-in and return the betas of the ladder it ends on."""
-        betas = np.linspace(self.hottest, self.beta, self.rungs)
+        """Run the burn-in and return the rungs of the ladder it ends on."""
+        rungs = np.linspace(self.first, 1.0, self.rungs)
         for share in _ROUNDS:
             sweeps = int(share * self.burn_in)
-            chances = ladders.run(betas, sweeps, cluster_every=self.cluster_every, progress=report).chances
+            chances = ladders.run(rungs, sweeps, cluster_every=self.cluster_every, progress=report).chances
             if share != _ROUNDS[-1] and not np.isnan(chances).any():
-                betas = respaced(betas, chances)
-        return betas
+                rungs = respaced(rungs, chances)
+        return rungs
 
 
-def respaced(betas: NDArray[np.float64], chances: NDArray[np.float64]) -> NDArray[np.float64]:
+def respaced(rungs: NDArray[np.float64], chances: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return rungs at which swaps are equally likely, given the chances of swaps between the present ones.
 
-    The summed chance of a refusal is taken as piecewise linear in beta, and cut into equal steps; both ends stay.
+    The summed chance of a refusal is taken as piecewise linear in b, and cut into equal steps; both ends stay.
     """
     refusals = np.concatenate([[0.0], np.cumsum(1 - chances + 1e-6)])
-    return np.interp(np.linspace(0, refusals[-1], len(betas)), refusals, betas)
+    return np.interp(np.linspace(0, refusals[-1], len(rungs)), refusals, rungs)
 
 
-def _report(betas: NDArray[np.float64], swapped: Swapped) -> dict[str, Any]:
+def independent_fields(problem: Ising, spins: Tensor) -> Tensor:
+    """Return the fields of independent spins whose means are the mean conditional ones of some states.
+
+    g_i = log(<sigmoid(2 f_i)> / <sigmoid(-2 f_i)>) / 2 with local fields f_i: less noisy than from the spins' own means, never
+    infinite, and equal to h for a problem without couplings.
+
+    Args:
+        problem: a single problem, at beta = 1.
+        spins: -1/+1, shape (states, sites).
+
+    Returns:
+        float64, shape (sites,), rounded to float32, in which the kernels work.
+
+    Raises:
+        InvalidStateError: spins of another shape.
+        InvalidSettingError: a batch of problems.
+    """
+    require_single(require_problem(problem))
+    states = spins_of(spins, problem.sites)
+    if states.ndim != 2 or not len(states):
+        raise InvalidStateError(f"spins must have shape (states, {problem.sites}), got {tuple(states.shape)}")
+    local = 2 * problem.local_fields(states.to(problem.device)).cpu()
+    up, down = (torch.logsumexp(functional.logsigmoid(sign * local), 0) for sign in (1, -1))
+    return (0.5 * (up - down)).to(torch.float32).to(torch.float64)
+
+
+def _fields(name: str, values: object) -> Tensor:
+    fields = torch.as_tensor(values, dtype=torch.float64)
+    if fields.ndim != 1 or not bool((fields.abs() <= _LARGEST_REFERENCE).all()):
+        raise InvalidSettingError(
+            f"{name} must be a vector of finite fields of at most {_LARGEST_REFERENCE:g}, got shape {tuple(fields.shape)}"
+        )
+    return fields
+
+
+def _report(rungs: NDArray[np.float64], swapped: Swapped) -> dict[str, Any]:
     rates = [None if np.isnan(rate) else float(rate) for rate in swapped.chances]
-    return {"betas": betas.tolist(), "swap_rates": rates, "trips": int(swapped.trips.sum())}
+    return {"rungs": rungs.tolist(), "swap_rates": rates, "trips": int(swapped.trips.sum())}

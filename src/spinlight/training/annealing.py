@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from spinlight._checks import thread_count
 from spinlight._progress import progress_bar
@@ -41,24 +40,6 @@ def anneal(problem: Ising, base: Tensor, spins: Tensor, path: Tensor, *, seed: i
             progress=report,
         )
     return torch.from_numpy(end), torch.from_numpy(log_weights)
-
-
-def fitted_base(problem: Ising, spins: Tensor) -> Tensor:
-    """Return the fields of independent spins with the mean conditional probabilities of `spins`.
-
-    base_i = log(<sigmoid(2 f_i)> / <sigmoid(-2 f_i)>) / 2 with local fields f_i: less noisy than the spins' own means, never
-    infinite, and equal to h for a problem without couplings.
-
-    Args:
-        problem: at beta = 1.
-        spins: shape (chains, sites).
-
-    Returns:
-        float64, shape (sites,), rounded to float32 so that the kernel's base is this one.
-    """
-    local = 2 * problem.local_fields(spins).cpu()
-    up, down = (torch.logsumexp(functional.logsigmoid(sign * local), 0) for sign in (1, -1))
-    return (0.5 * (up - down)).to(torch.float32).to(torch.float64)
 
 
 def rounding_error(problem: Ising) -> float:

@@ -16,11 +16,10 @@ from spinlight.ising import Ising, LogPartition, log_partition
 from spinlight.ising.partition import log_mean_weight
 from spinlight.ising.problem import require_single
 from spinlight.models import RestrictedBoltzmannMachine
-from spinlight.samplers import Exact
+from spinlight.samplers import Exact, independent_fields
 from spinlight.training.annealing import (
     anneal,
     base_log_partition,
-    fitted_base,
     rounding_error,
     states_of_base,
 )
@@ -134,7 +133,7 @@ class AnnealedImportance:
         start = states_of_base(uniform, self.chains, derive_seed(seed, 3))
         path = torch.linspace(0, 1, max(self.steps // 10, 2) + 1, dtype=torch.float64)
         spins, _ = anneal(problem, uniform, start, path, seed=derive_seed(seed, 4))
-        return fitted_base(problem, spins)
+        return independent_fields(problem, spins)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,7 +176,7 @@ class ReverseAnnealed:
         """
         problem, resolved = _problem(model).scaled(self.beta), resolve_seed(seed)
         fitting, start = self._exact_draws(model, problem, derive_seed(resolved, 1)).split(self.chains)
-        base = fitted_base(problem, fitting)
+        base = independent_fields(problem, fitting)
         path = torch.linspace(1, 0, self.steps + 1, dtype=torch.float64)
         _, log_weights = anneal(problem, base, start, path, seed=derive_seed(resolved, 2))
         ratio, error, size = log_mean_weight(log_weights, "annealed chains", "take more steps or chains")
