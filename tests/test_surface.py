@@ -102,6 +102,7 @@ PUBLIC = {
     ],
     "spinlight.samplers": [
         "BetaEstimator",
+        "Calibrated",
         "ChainState",
         "ChaoticAmplitudeControl",
         "ChaoticFeedbackControl",
@@ -129,6 +130,7 @@ PUBLIC = {
         "SimulatedBifurcation",
         "TopK",
         "TruncatedWigner",
+        "UncorrectedFeedback",
         "Unique",
     ],
     "spinlight.training": [

@@ -3,6 +3,7 @@
 from spinlight.samplers.annealing import SimulatedAnnealing
 from spinlight.samplers.base import ChainState, MarkovChain, Sampler
 from spinlight.samplers.bifurcation import LangevinBifurcation, SimulatedBifurcation
+from spinlight.samplers.calibrated import Calibrated
 from spinlight.samplers.coherent import CoherentIsingMachine, GaussianMoments, TruncatedWigner
 from spinlight.samplers.exact import Exact
 from spinlight.samplers.feedback import (
@@ -10,6 +11,7 @@ from spinlight.samplers.feedback import (
     ChaoticFeedbackControl,
     Feedback,
     SeparatedFeedbackControl,
+    UncorrectedFeedback,
 )
 from spinlight.samplers.filtered import TopK, Unique
 from spinlight.samplers.gibbs import Gibbs
@@ -27,6 +29,7 @@ from spinlight.samplers.temperature import (
 
 __all__ = [
     "BetaEstimator",
+    "Calibrated",
     "ChainState",
     "ChaoticAmplitudeControl",
     "ChaoticFeedbackControl",
@@ -54,5 +57,6 @@ __all__ = [
     "SimulatedBifurcation",
     "TopK",
     "TruncatedWigner",
+    "UncorrectedFeedback",
     "Unique",
 ]
