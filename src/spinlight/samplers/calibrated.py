@@ -190,7 +190,8 @@ class Calibrated(Sampler):
             raise InvalidSettingError(
                 f"{type(self.sampler).__name__} draws at beta = {last.beta.value:.3g} and {first.beta.value:.3g} for problems "
                 f"{last.factor / first.factor:.3g} times apart: it does not see their scale and cannot be calibrated. A machine "
-                "that normalises its couplings needs a fixed gain: CoherentIsingMachine(scale=...)"
+                "that normalises its couplings needs a fixed gain and no error correction: CoherentIsingMachine(scale=..., "
+                "feedback=UncorrectedFeedback())"
             )
 
     def _warn_unless_near(self, found: EffectiveBeta, *, stacklevel: int) -> None:
