@@ -49,8 +49,8 @@ class Calibrated(Sampler):
     Args:
         sampler: any.
         beta: the wanted inverse temperature, above 0.
-        estimator: says which beta draws have. `EnergyMoments` makes their mean energy right; `PseudoLikelihood` costs next to
-            nothing beyond 16 sites.
+        estimator: says which beta draws have. `EnergyMoments` makes their mean energy right; `PseudoLikelihood` needs no
+            reference chains beyond 16 sites.
         draws: states per call while calibrating, all problems together (a hundred each at least). The error of the factor is
             about that of one call, 1 / sqrt(draws * var(beta E)).
         calls: at the most, while calibrating; fewer where one call cannot tell its draws from the wanted ones.

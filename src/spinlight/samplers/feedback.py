@@ -201,7 +201,7 @@ class UncorrectedFeedback(Feedback):
 
     Above threshold a pulse rests near -sqrt(p - 1) or +sqrt(p - 1) and noise makes it hop; while z stays small, the motion is
     that of a particle in two wells that the feedback tilts, and the signs nearly follow a Boltzmann law. `Calibrated` finds the
-    scale xi at which its beta is the wanted one. Error variables would undo the tilt: they drive every amplitude to one size.
+    scale xi at which its beta is the wanted one. Error variables would work against the tilt.
 
     Args:
         pump: p. The wells are (p - 1)^2 / 4 deep: too deep for the noise, and pulses stay where they began; too shallow, and
