@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from spinlight._files import data_folder
-from spinlight.ising import Ising, ising_from_edges, read_rudy
+from spinlight.ising import Ising, ising_from_bits, ising_from_edges, read_rudy
 
 ROOT = Path(__file__).parents[1]
 
@@ -21,6 +22,14 @@ def dense_signs(sites: int, seed: int) -> Ising:
 def dense_gaussian(sites: int, seed: int) -> Ising:
     """Return the Sherrington-Kirkpatrick model: J_ij from N(0, 1/n)."""
     return _dense(np.random.default_rng(seed).normal(0.0, sites**-0.5, size=(sites, sites)))
+
+
+def dense_machine(units: int, scale: float, seed: int) -> Ising:
+    """Return a dense Boltzmann machine: weights from N(0, scale^2 / n) and biases from N(0, scale^2), on bits."""
+    generator = np.random.default_rng(seed)
+    upper = np.triu(generator.normal(0.0, scale * units**-0.5, size=(units, units)), 1)
+    biases = torch.from_numpy(generator.normal(0.0, scale, size=units))
+    return ising_from_bits(biases, torch.from_numpy(upper + upper.T))
 
 
 def torus_signs(side: int, seed: int) -> Ising:

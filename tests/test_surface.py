@@ -104,6 +104,7 @@ PUBLIC = {
     "spinlight.samplers": [
         "AsSolver",
         "BetaEstimator",
+        "Calibrated",
         "ChainState",
         "ChaoticAmplitudeControl",
         "ChaoticFeedbackControl",
@@ -135,6 +136,7 @@ PUBLIC = {
         "SolveSampler",
         "TopK",
         "TruncatedWigner",
+        "UncorrectedFeedback",
         "Unique",
         "as_dimod",
         "independent_fields",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,15 @@ from spinlight.samplers import (
     GaussianMoments,
     SeparatedFeedbackControl,
     TruncatedWigner,
+    UncorrectedFeedback,
 )
 
-FEEDBACKS = [ChaoticAmplitudeControl(), ChaoticFeedbackControl(), SeparatedFeedbackControl()]
+FEEDBACKS = [
+    ChaoticAmplitudeControl(),
+    ChaoticFeedbackControl(),
+    SeparatedFeedbackControl(),
+    UncorrectedFeedback(pump=1.5, amplitude=0.7),
+]
 every_feedback = pytest.mark.parametrize("feedback", FEEDBACKS, ids=lambda feedback: type(feedback).__name__)
 every_noise = pytest.mark.parametrize(
     "noise", [None, TruncatedWigner(), GaussianMoments()], ids=lambda noise: type(noise).__name__
@@ -46,6 +53,45 @@ def test_two_spins_align_in_a_ferromagnet_and_oppose_in_an_antiferromagnet(feedb
 def test_a_field_points_the_way(feedback) -> None:
     problem = Ising([0.3, -0.3], torch.zeros(2, 2))
     assert machine(feedback, look_every=0).draw(problem, 32, seed=1).spins.unique(dim=0).tolist() == [[1, -1]]
+
+
+def test_the_equations_of_uncorrected_feedback_are_those_of_its_docstring() -> None:
+    """Euler steps in NumPy, at a fixed scale and without noise."""
+    problem = random_ising(5, seed=1)
+    sampler = machine(UncorrectedFeedback(pump=1.7, amplitude=0.6), steps=20, dt=0.1, scale=0.3)
+    path = sampler.trajectories(problem, 3, every=1, seed=1).double().numpy()
+    J, h = problem.couplings.numpy(), problem.fields.numpy()  # noqa: N806
+    for x, new in pairwise(path):
+        expected = x + 0.1 * (0.7 * x - x**3 + np.tanh(0.3 * (x @ J + 0.6 * h)))
+        np.testing.assert_allclose(new, expected, atol=1e-5)
+
+
+def test_only_a_fixed_scale_sees_the_size_of_a_problem() -> None:
+    problem = random_ising(6, seed=2)
+    for scale, seen in ((None, False), (0.5, True)):
+        small, large = (
+            machine(FEEDBACKS[1], steps=50, scale=scale).trajectories(problem.scaled(size), 4, every=50, seed=1)
+            for size in (1.0, 2.0)
+        )
+        assert torch.equal(small, large) != seen
+
+
+def test_noise_and_a_force_give_the_odds_of_the_fokker_planck_equation() -> None:
+    """One pulse between two wells that a small force tilts."""
+    force, photon, pump = 0.04, 0.6, 2.5
+    feedback, noise = UncorrectedFeedback(pump=pump, amplitude=1.0), TruncatedWigner(photon=photon)
+    sampler = machine(feedback, noise=noise, steps=10_000, dt=0.02, scale=1.0, look_every=0)
+    draws = sampler.draw(Ising([force], [[0.0]]), 20_000, seed=1)
+    x = np.linspace(-5, 5, 20_001)
+    diffusion = photon**2 * (0.5 + x**2) / 2
+    tilt = np.cumsum(((pump - 1) * x - x**3 + np.tanh(force)) / diffusion) * (x[1] - x[0])
+    density = np.exp(tilt - tilt.max()) / diffusion
+    up = density[x > 0].sum() / density.sum()
+    found = float((draws.spins == 1).double().mean())
+    # Five standard errors, and 0.005 for the time step.
+    allowed = 5 * (up * (1 - up) / 20_000) ** 0.5 + 0.005
+    assert abs(found - up) < allowed
+    assert abs(found - 0.5) > 2 * allowed
 
 
 @every_feedback

@@ -95,3 +95,10 @@ def test_draws_that_do_not_fit_are_refused(estimator: BetaEstimator) -> None:
 def test_settings_outside_their_domain_are_refused(settings: dict) -> None:
     with pytest.raises(InvalidSettingError):
         EnergyMoments(**settings)
+
+
+def test_ground_states_are_frozen_whatever_rounding_makes_of_their_mean() -> None:
+    problem = random_ising(7, seed=3, scale=0.5)
+    draws = Exact(beta=1e3).draw(problem, 20_000, seed=1)
+    assert len(draws.unique()) == 1
+    assert EnergyMoments().estimate(problem, draws).value == math.inf

@@ -3,6 +3,7 @@
 from spinlight.samplers.annealing import SimulatedAnnealing
 from spinlight.samplers.base import ChainState, MarkovChain, Sampler
 from spinlight.samplers.bifurcation import LangevinBifurcation, SimulatedBifurcation
+from spinlight.samplers.calibrated import Calibrated
 from spinlight.samplers.coherent import CoherentIsingMachine, GaussianMoments, TruncatedWigner
 from spinlight.samplers.dimod import DimodSampler, as_dimod
 from spinlight.samplers.exact import Exact
@@ -11,6 +12,7 @@ from spinlight.samplers.feedback import (
     ChaoticFeedbackControl,
     Feedback,
     SeparatedFeedbackControl,
+    UncorrectedFeedback,
 )
 from spinlight.samplers.filtered import TopK, Unique
 from spinlight.samplers.gibbs import Gibbs
@@ -32,6 +34,7 @@ from spinlight.samplers.tempering import ParallelTempering, independent_fields
 __all__ = [
     "AsSolver",
     "BetaEstimator",
+    "Calibrated",
     "ChainState",
     "ChaoticAmplitudeControl",
     "ChaoticFeedbackControl",
@@ -63,6 +66,7 @@ __all__ = [
     "SolveSampler",
     "TopK",
     "TruncatedWigner",
+    "UncorrectedFeedback",
     "Unique",
     "as_dimod",
     "independent_fields",

@@ -89,11 +89,14 @@ class CoherentIsingMachine(Sampler):
         steps: of the integration, at least 1.
         dt: time step, in lifetimes of a pulse (about ten round trips); the feedbacks' authors use 0.05 to 0.25. Too large a
             step makes the integration unstable, and then nothing is found.
-        feedback: the equations: `ChaoticFeedbackControl`, `ChaoticAmplitudeControl` or `SeparatedFeedbackControl`.
+        feedback: the equations: `ChaoticFeedbackControl`, `ChaoticAmplitudeControl` or `SeparatedFeedbackControl`;
+            `UncorrectedFeedback` to sample with strong noise.
         noise: `TruncatedWigner` or `GaussianMoments`; None for the equations without noise.
         look_every: steps between two looks at the energy, of which each run returns the lowest; a look costs as much as a step.
             0 for the last state, at no cost. The chaotic machines visit ground states and leave them: look for minima, and
             sample with 0.
+        scale: xi, a fixed gain of the feedback as a real machine has it: smaller weights are then harder to tell from noise. None
+            for the one above, to which a problem and its multiples are the same.
         pulses: how many the machine has; a larger problem is refused. None for as many as it takes.
         round_trip_s: seconds per round trip, for the time that the optics would have taken (1 km of fibre: 5 microseconds).
         threads: how many to use (None: `torch.get_num_threads()`); the draws do not depend on it.
@@ -126,6 +129,7 @@ class CoherentIsingMachine(Sampler):
     feedback: Feedback = field(default_factory=ChaoticFeedbackControl)
     noise: QuantumNoise | None = None
     look_every: int = 10
+    scale: float | None = None
     pulses: int | None = None
     round_trip_s: float = 5e-6
     threads: int | None = None
@@ -137,6 +141,8 @@ class CoherentIsingMachine(Sampler):
         positive_number("dt", self.dt)
         nonnegative_integer("look_every", self.look_every)
         nonnegative_number("round_trip_s", self.round_trip_s)
+        if self.scale is not None:
+            positive_number("scale", self.scale)
         thread_count(self.threads)
         if self.pulses is not None:
             positive_integer("pulses", self.pulses)
@@ -221,7 +227,8 @@ class CoherentIsingMachine(Sampler):
         )
         photon = 0.0 if self.noise is None else self.noise.photon
         measured = getattr(self.noise, "reflectivity", getattr(self.noise, "measured", 0.5))
-        numbers = (feedback_scale(problem), self.feedback.pull, photon, measured)
+        scale = feedback_scale(problem) if self.scale is None else self.scale
+        numbers = (scale, self.feedback.pull, photon, measured)
         return oscillators.Optics(self.feedback.control, kind, *map(np.float32, numbers))
 
     def _machine_time(self, runs: int) -> Mapping[str, float]:

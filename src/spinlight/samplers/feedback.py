@@ -1,4 +1,4 @@
-"""How a coherent Ising machine corrects the amplitudes of its pulses: three kinds of feedback, each with its schedule."""
+"""How a coherent Ising machine corrects the amplitudes of its pulses: the kinds of feedback, each with its schedule."""
 
 from __future__ import annotations
 
@@ -191,6 +191,51 @@ class SeparatedFeedbackControl(Feedback):
         one = np.ones(steps)
         rate, gain = _between(*self.rate, rise), _between(*self.gain, rise)
         return _drive(pump=_between(self.pump, 1.0, rise), target=one, rate=rate, gain=gain, field=one, step=dt)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UncorrectedFeedback(Feedback):
+    """A saturating feedback at a constant pump, without error variables: the machine to sample with.
+
+    z_i = xi (sum_j J_ij x_j + c h_i),  dx_i/dt = - x_i^3 + (p - 1) x_i + tanh(z_i)
+
+    Above threshold a pulse rests near -sqrt(p - 1) or +sqrt(p - 1) and noise makes it hop; while z stays small, the motion is
+    that of a particle in two wells that the feedback tilts, and the signs nearly follow a Boltzmann law. `Calibrated` finds the
+    scale xi at which its beta is the wanted one. Error variables would work against the tilt.
+
+    Args:
+        pump: p. The wells are (p - 1)^2 / 4 deep: too deep for the noise, and pulses stay where they began; too shallow, and
+            amplitudes are not alike, as spins are.
+        amplitude: c, the mean size of an amplitude, which stands for a spin in the field term; above 0. 1 belongs to the
+            default pump and `TruncatedWigner(photon=0.6)`.
+
+    References:
+        Noise as the source of thermal samples: Böhm et al., Nat. Commun. 13 (2022) 5847; strong quantum noise samples best: Ng et
+        al., Phys. Rev. Research 4 (2022) 013009.
+    """
+
+    pump: float = 2.5
+    amplitude: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        finite_number("pump", self.pump)
+        positive_number("amplitude", self.amplitude)
+
+    @property
+    def control(self) -> int:
+        """See `Feedback`: separated feedback, from which nothing is taken away."""
+        return 2
+
+    @property
+    def first_amplitude(self) -> float:
+        """See `Feedback`."""
+        return 0.1
+
+    def drive(self, steps: int, dt: float) -> Drive:
+        """See `Feedback`."""
+        one = np.ones(steps)
+        return _drive(pump=self.pump * one, target=one, rate=0.0, field=self.amplitude * one, step=dt)
 
 
 def _rise(steps: int, hold: float) -> NDArray[np.float64]:

@@ -136,7 +136,9 @@ class EnergyMoments(BetaEstimator):
         if moments(low)[0] <= mean:
             return EffectiveBeta(0.0, math.nan, "mean energy: no Boltzmann law is as high")
         top = _LARGEST * high
-        while moments(high)[0] > mean:
+        # Rounding must not tell draws that are all in the ground state from it.
+        rounding = 1e-12 * float(energies.abs().max())
+        while moments(high)[0] > mean - rounding:
             low, high = high, 2 * high
             if high > top:
                 return EffectiveBeta(math.inf, math.nan, "mean energy: as low as the ground state")

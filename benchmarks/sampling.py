@@ -1,0 +1,181 @@
+"""How near draws are to the Boltzmann law, where it can be enumerated.
+
+    python benchmarks/sampling.py [--rows GLOB] [--quick] [--seeds N] [--json FILE]
+
+"calibrated" rows: ten random dense Boltzmann machines of twelve units, weights from N(0, a^2 / 12) and biases from N(0, a^2) with a
+from 0.5 to 2, sampled at beta = 1 by an optical machine that `Calibrated` found the scale for. All numbers are of fresh draws, not of
+those that it was found with. "energy" is the largest |beta - 1| over the problems, with the beta whose enumerated mean energy is
+that of the draws, and its slack two standard errors; "pseudo-likelihood" and "conditional means" the same by those estimators; "total
+variation" the largest distance from the law, of as many draws by Gibbs beside it, and what independent draws would show. Spreads are
+the range over the problems.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import harness
+import problems
+from harness import Case, Claim, Settings
+from spinlight.ising import Draws, Ising, all_states, bits_from_spins, exact_probabilities
+from spinlight.samplers import (
+    BetaEstimator,
+    Calibrated,
+    CoherentIsingMachine,
+    ConditionalMeans,
+    EnergyMoments,
+    Exact,
+    Gibbs,
+    LangevinBifurcation,
+    PseudoLikelihood,
+    Sampler,
+    TruncatedWigner,
+    UncorrectedFeedback,
+)
+
+DRAWS = 100_000
+"""Fresh draws per problem, and per call of the calibration."""
+
+PROBLEMS = 10
+"""Boltzmann machines of the "calibrated" rows."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What fresh draws of one problem show.
+
+    Args:
+        betas: by estimator: energy, pseudo-likelihood, conditional means.
+        error: standard error of the first.
+        variation: total variation from the enumerated law.
+        gibbs: that of as many draws by Gibbs.
+        independent: that of as many independent draws.
+    """
+
+    betas: tuple[float, float, float]
+    error: float
+    variation: float
+    gibbs: float
+    independent: float
+
+
+def cases() -> list[Case]:
+    """Return every case, the short ones first."""
+    return [*_calibrated_cases()]
+
+
+def _calibrated_cases() -> list[Case]:
+    machines: dict[str, tuple[Sampler, float | None]] = {
+        "CIM": (optical_machine(), 0.02),
+        "langevin": (LangevinBifurcation(progress=False), None),
+    }
+    estimators = {"": EnergyMoments(), "-by-pseudo-likelihood": PseudoLikelihood()}
+    return [
+        Case(
+            f"calibrated/{name}{word}",
+            partial(_calibrated, f"{name}{word}", sampler, estimator, None if word else bound),
+        )
+        for name, (sampler, bound) in machines.items()
+        for word, estimator in estimators.items()
+    ]
+
+
+def optical_machine() -> CoherentIsingMachine:
+    """Return the machine in the regime that samples best: noise about as strong as the wells are deep."""
+    return CoherentIsingMachine(
+        steps=500,
+        dt=0.1,
+        feedback=UncorrectedFeedback(),
+        noise=TruncatedWigner(photon=0.6),
+        look_every=0,
+        scale=0.16,
+        progress=False,
+    )
+
+
+def _calibrated(
+    name: str, sampler: Sampler, estimator: BetaEstimator, bound: float | None, settings: Settings
+) -> list[Claim]:
+    """Return the rows of one machine: three effective betas and the total variation, the worst of all problems."""
+    count, number = (5_000, 2) if settings.quick else (DRAWS, PROBLEMS)
+    start = time.perf_counter()
+    found = []
+    for i in range(number):
+        problem = problems.dense_machine(12, float(np.linspace(0.5, 2.0, number)[i]), i)
+        calibrated = Calibrated(sampler=sampler, estimator=estimator, draws=count).calibrate(problem, seed=2 * i)
+        found.append(measured(problem, calibrated.draw(problem, count, seed=2 * i + 1)))
+    return claims(f"calibrated/{name}", found, bound, time.perf_counter() - start)
+
+
+def measured(problem: Ising, draws: Draws) -> Measured:
+    """Return what draws of an enumerable problem show."""
+    estimators: Sequence[BetaEstimator] = (EnergyMoments(), PseudoLikelihood(), ConditionalMeans())
+    energy, *others = (estimator.estimate(problem, draws) for estimator in estimators)
+    law = exact_probabilities(problem, 1.0)
+    gibbs = Gibbs(sweeps=200, progress=False).draw(problem, len(draws), seed=1)
+    return Measured(
+        betas=(energy.value, others[0].value, others[1].value),
+        error=energy.standard_error,
+        variation=total_variation(draws, law),
+        gibbs=total_variation(gibbs, law),
+        independent=total_variation(Exact().draw(problem, len(draws), seed=2), law),
+    )
+
+
+def total_variation(draws: Draws, law: Tensor) -> float:
+    """Return half the summed distance of the draws' shares from the probabilities of all states."""
+    places = 2 ** torch.arange(draws.sites)
+    numbers, order = (
+        (bits.to(torch.int64) * places).sum(-1) for bits in (draws.bits, bits_from_spins(all_states(draws.sites)))
+    )
+    shares = torch.bincount(numbers, minlength=len(law)).to(law) / len(draws)
+    return float((shares[order] - law).abs().sum()) / 2
+
+
+def claims(row: str, found: Sequence[Measured], bound: float | None, seconds: float) -> list[Claim]:
+    """Return the rows of what was found on each problem."""
+    rows = []
+    for i, name in enumerate(("energy", "pseudo-likelihood", "conditional means")):
+        betas = [each.betas[i] for each in found]
+        worst = max(found, key=lambda each: abs(each.betas[i] - 1))
+        rows.append(
+            Claim(
+                f"{row}/{name}",
+                abs(worst.betas[i] - 1),
+                "from 1",
+                (min(betas), max(betas)),
+                bound if i == 0 else None,
+                {"mean beta": float(np.mean(betas)), "standard error": worst.error},
+                seconds,
+                "most",
+                2 * worst.error if i == 0 else 0.0,
+            )
+        )
+    variations = [each.variation for each in found]
+    worst = max(found, key=lambda each: each.variation - each.independent)
+    peers = {"Gibbs": worst.gibbs, "independent draws": worst.independent}
+    rows.append(
+        Claim(
+            f"{row}/total variation",
+            worst.variation,
+            "",
+            (min(variations), max(variations)),
+            None,
+            peers,
+            seconds,
+            "most",
+        )
+    )
+    return rows
+
+
+if __name__ == "__main__":
+    sys.exit(harness.main(cases(), __doc__ or ""))
