@@ -4,6 +4,11 @@ from spinlight.samplers.annealing import SimulatedAnnealing
 from spinlight.samplers.base import ChainState, MarkovChain, Sampler
 from spinlight.samplers.bifurcation import LangevinBifurcation, SimulatedBifurcation
 from spinlight.samplers.coherent import CoherentIsingMachine, GaussianMoments, TruncatedWigner
+from spinlight.samplers.diagnostics.comparison import ExactComparison
+from spinlight.samplers.diagnostics.diagnosis import Diagnosis, diagnose
+from spinlight.samplers.diagnostics.histograms import Histogram
+from spinlight.samplers.diagnostics.mixing import Mixing, mixing
+from spinlight.samplers.diagnostics.traces import Trace, record
 from spinlight.samplers.exact import Exact
 from spinlight.samplers.feedback import (
     ChaoticAmplitudeControl,
@@ -33,17 +38,21 @@ __all__ = [
     "CoherentIsingMachine",
     "ConditionalMeans",
     "CustomSchedule",
+    "Diagnosis",
     "EffectiveBeta",
     "EnergyMoments",
     "Exact",
+    "ExactComparison",
     "Feedback",
     "GaussianMoments",
     "GeometricSchedule",
     "Gibbs",
+    "Histogram",
     "LangevinBifurcation",
     "LinearSchedule",
     "MarkovChain",
     "Metropolis",
+    "Mixing",
     "PseudoLikelihood",
     "Quantized",
     "Reweighted",
@@ -53,6 +62,10 @@ __all__ = [
     "SimulatedAnnealing",
     "SimulatedBifurcation",
     "TopK",
+    "Trace",
     "TruncatedWigner",
     "Unique",
+    "diagnose",
+    "mixing",
+    "record",
 ]
