@@ -123,6 +123,7 @@ PUBLIC = {
         "MarkovChain",
         "Metropolis",
         "Mixing",
+        "Persistent",
         "PseudoLikelihood",
         "Quantized",
         "Reweighted",

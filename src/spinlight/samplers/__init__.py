@@ -19,6 +19,7 @@ from spinlight.samplers.feedback import (
 from spinlight.samplers.filtered import TopK, Unique
 from spinlight.samplers.gibbs import Gibbs
 from spinlight.samplers.metropolis import Metropolis
+from spinlight.samplers.persistent import Persistent
 from spinlight.samplers.quantized import Quantized
 from spinlight.samplers.reweighted import Reweighted
 from spinlight.samplers.schedules import CustomSchedule, GeometricSchedule, LinearSchedule, Schedule
@@ -53,6 +54,7 @@ __all__ = [
     "MarkovChain",
     "Metropolis",
     "Mixing",
+    "Persistent",
     "PseudoLikelihood",
     "Quantized",
     "Reweighted",
