@@ -109,6 +109,7 @@ PUBLIC = {
         "ConditionalMeans",
         "CustomSchedule",
         "Diagnosis",
+        "Distributed",
         "EffectiveBeta",
         "EnergyMoments",
         "Exact",

@@ -9,6 +9,7 @@ from spinlight.samplers.diagnostics.diagnosis import Diagnosis, diagnose
 from spinlight.samplers.diagnostics.histograms import Histogram
 from spinlight.samplers.diagnostics.mixing import Mixing, mixing
 from spinlight.samplers.diagnostics.traces import Trace, record
+from spinlight.samplers.distributed import Distributed
 from spinlight.samplers.exact import Exact
 from spinlight.samplers.feedback import (
     ChaoticAmplitudeControl,
@@ -40,6 +41,7 @@ __all__ = [
     "ConditionalMeans",
     "CustomSchedule",
     "Diagnosis",
+    "Distributed",
     "EffectiveBeta",
     "EnergyMoments",
     "Exact",

@@ -69,7 +69,7 @@ def test_a_trace_is_diagnosed_with_its_last_states() -> None:
     assert "split R-hat, mean spin" in str(found)
 
 
-def test_one_chain_and_frozen_chains_are_told_in_words() -> None:
+def test_frozen_chains_are_told_in_words_and_one_alone_is_refused() -> None:
     cold = diagnose(ferromagnet(), record(Gibbs(beta=50.0), ferromagnet(), chains=3, draws_per_chain=10, seed=1))
     assert any("never changed" in note for note in cold.notes)
     with pytest.raises(InvalidStateError, match="at least two draws"):

@@ -200,7 +200,7 @@ def diagnose(
         overlaps=overlap_histogram(each.spins.cpu(), weights, law),
         exact=exact,
         mixing=mixing,
-        notes=tuple(_notes(problem, effective, betas, compared, draws, mixing)),
+        notes=tuple(_notes(problem, effective, betas, compared, mixing)),
     )
 
 
@@ -247,7 +247,6 @@ def _notes(
     effective: float,
     betas: Sequence[EffectiveBeta],
     compared: float | None,
-    draws: Draws | Trace,
     mixing: Mapping[str, Mixing],
 ) -> Iterator[str]:
     """Yield a sentence for each thing that could not be told."""
@@ -260,8 +259,6 @@ def _notes(
         yield f"The exact law is not compared with: {problem.sites} sites are more than {MOST_COMPARED_SITES}."
     elif compared is None:
         yield "The exact law is not compared with: neither the draws nor the caller name a beta, and none could be estimated."
-    if isinstance(draws, Trace) and draws.draws.spins.shape[0] == 1:
-        yield "One chain alone: R-hat compares its halves and cannot know of valleys that it never saw."
     for name, chain in mixing.items():
         if math.isnan(chain.split_r_hat):
             yield f"Nothing is known of the mixing of {name!r}: it never changed along the chains."
