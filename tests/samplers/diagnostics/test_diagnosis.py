@@ -184,6 +184,7 @@ def test_a_flat_landscape_has_no_deviation_and_no_beta() -> None:
     assert math.isnan(found.exact.energy_deviation)
     assert found.exact.total_variation == pytest.approx(found.exact.expected_total_variation, abs=largest_excess(100))
     assert "no spin feels anything" in str(found)
+    assert "0.1 exactly, the energy of every state" in str(found)
 
 
 def test_large_problems_are_not_enumerated() -> None:

@@ -104,26 +104,18 @@ class Diagnosis:
         yield "effective draws", f"{self.effective_draws:.0f}", f"{self.draws} of equal weight"
         exact = self.exact
         mean = f"{self.mean_energy:.4g} +/- {self.mean_energy_error:.1g}"
-        aside = (
-            ""
-            if exact is None
-            else f"{exact.mean_energy:.4g} exactly, {exact.energy_deviation:+.1f} standard errors away"
-        )
-        yield "mean energy", mean, aside
+        yield "mean energy", mean, "" if exact is None else _energy_aside(exact)
         yield "lowest energy", f"{self.lowest_energy:.6g}", ""
         for beta in self.effective_betas:
             yield "effective beta", f"{beta.value:.4g} +/- {beta.standard_error:.1g}", beta.method
         if exact is not None:
             law = f"to the law at beta {exact.beta:.4g}"
-            expected = f"{exact.expected_total_variation:.3g} expected of exact draws"
-            yield "total variation", f"{exact.total_variation:.3g}", f"{expected}, {law}"
+            yardstick = f"{exact.expected_total_variation:.3g} expected of exact draws"
+            yield "total variation", f"{exact.total_variation:.3g}", f"{yardstick}, {law}"
             yield "KL divergence", f"{exact.kl_divergence:.3g}", law
-        overlap = self.overlaps.exact_mean_square
-        yield (
-            "mean squared overlap",
-            f"{self.overlaps.mean_square:.3f}",
-            "" if overlap is None else f"{overlap:.3f} exactly",
-        )
+        expected = self.overlaps.exact_mean_square
+        aside = "" if expected is None else f"{expected:.3f} exactly"
+        yield "mean squared overlap", f"{self.overlaps.mean_square:.3f}", aside
         for name, chain in self.mixing.items():
             yield f"split R-hat, {name}", f"{chain.split_r_hat:.3f}", "below 1.01 where chains agree"
             yield f"bulk effective draws, {name}", f"{chain.bulk_effective_draws:.0f}", "100 per chain are plenty"
@@ -159,8 +151,8 @@ def diagnose(
         InvalidStateError: draws of another problem, fewer than two of them, or without any weight.
 
     Cost:
-        Draws * sites per number, pairs of at most a thousand draws, and below 20 sites a few passes over 2^sites states (a second
-        and 0.4 GB at 20).
+        Draws * sites per number, pairs of at most a thousand draws, and up to 20 sites a few passes over 2^sites states (two
+        seconds and half a GB at 20).
 
     Example:
         >>> from spinlight.samplers import Exact
@@ -202,6 +194,12 @@ def diagnose(
         mixing=mixing,
         notes=tuple(_notes(problem, effective, betas, compared, mixing)),
     )
+
+
+def _energy_aside(exact: ExactComparison) -> str:
+    if math.isnan(exact.energy_deviation):
+        return f"{exact.mean_energy:.4g} exactly, the energy of every state"
+    return f"{exact.mean_energy:.4g} exactly, {exact.energy_deviation:+.1f} standard errors away"
 
 
 def _require_fit(problem: Ising, draws: object) -> None:
