@@ -15,6 +15,7 @@ def test_every_sampler_is_listed_with_its_law(capsys: pytest.CaptureFixture[str]
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
     for kind in (Exact, Gibbs, CoherentIsingMachine):
         assert rows[kind.__name__]["law"] == kind.law
+    assert rows["Distributed"]["law"] == "of the sampler inside"
     assert "Sampler" not in rows
     assert "MarkovChain" not in rows
     assert all(row["about"] for row in rows.values())

@@ -25,7 +25,10 @@ def samplers(as_json: Annotated[bool, typer.Option("--json", help="Print the lis
 
 
 def listed() -> list[dict[str, str]]:
-    """Return name, law and first sentence of every sampler, those of one law together, in the order of the laws' strength."""
+    """Return name, law and first sentence of every sampler, those of one law together, in the order of the laws' strength.
+
+    Last come wrappers whose law is that of the sampler inside.
+    """
     import spinlight.samplers as package
 
     kinds = [getattr(package, name) for name in package.__all__]
@@ -34,8 +37,16 @@ def listed() -> list[dict[str, str]]:
         for kind in kinds
         if inspect.isclass(kind) and issubclass(kind, package.Sampler) and not inspect.isabstract(kind)
     ]
-    strength = ("exact", "asymptotic", "heuristic")
-    return [
-        {"name": kind.__name__, "law": kind.law, "about": (inspect.getdoc(kind) or "").splitlines()[0]}
-        for kind in sorted(found, key=lambda kind: (strength.index(kind.law), kind.__name__))
+    strength = ("exact", "asymptotic", "heuristic", _INNER)
+    rows = [
+        {
+            "name": kind.__name__,
+            "law": kind.law if isinstance(kind.law, str) else _INNER,
+            "about": (inspect.getdoc(kind) or "").splitlines()[0],
+        }
+        for kind in found
     ]
+    return sorted(rows, key=lambda row: (strength.index(row["law"]), row["name"]))
+
+
+_INNER = "of the sampler inside"

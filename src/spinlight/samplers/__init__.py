@@ -5,7 +5,13 @@ from spinlight.samplers.base import ChainState, MarkovChain, Sampler
 from spinlight.samplers.bifurcation import LangevinBifurcation, SimulatedBifurcation
 from spinlight.samplers.calibrated import Calibrated
 from spinlight.samplers.coherent import CoherentIsingMachine, GaussianMoments, TruncatedWigner
+from spinlight.samplers.diagnostics.comparison import ExactComparison
+from spinlight.samplers.diagnostics.diagnosis import Diagnosis, diagnose
+from spinlight.samplers.diagnostics.histograms import Histogram
+from spinlight.samplers.diagnostics.mixing import Mixing, mixing
+from spinlight.samplers.diagnostics.traces import Trace, record
 from spinlight.samplers.dimod import DimodSampler, as_dimod
+from spinlight.samplers.distributed import Distributed
 from spinlight.samplers.exact import Exact
 from spinlight.samplers.feedback import (
     ChaoticAmplitudeControl,
@@ -18,6 +24,7 @@ from spinlight.samplers.filtered import TopK, Unique
 from spinlight.samplers.gibbs import Gibbs
 from spinlight.samplers.kaiwu import AsSolver, SolveSampler
 from spinlight.samplers.metropolis import Metropolis
+from spinlight.samplers.persistent import Persistent
 from spinlight.samplers.population import PopulationAnnealing
 from spinlight.samplers.quantized import Quantized
 from spinlight.samplers.reweighted import Reweighted
@@ -41,19 +48,25 @@ __all__ = [
     "CoherentIsingMachine",
     "ConditionalMeans",
     "CustomSchedule",
+    "Diagnosis",
     "DimodSampler",
+    "Distributed",
     "EffectiveBeta",
     "EnergyMoments",
     "Exact",
+    "ExactComparison",
     "Feedback",
     "GaussianMoments",
     "GeometricSchedule",
     "Gibbs",
+    "Histogram",
     "LangevinBifurcation",
     "LinearSchedule",
     "MarkovChain",
     "Metropolis",
+    "Mixing",
     "ParallelTempering",
+    "Persistent",
     "PopulationAnnealing",
     "PseudoLikelihood",
     "Quantized",
@@ -65,9 +78,13 @@ __all__ = [
     "SimulatedBifurcation",
     "SolveSampler",
     "TopK",
+    "Trace",
     "TruncatedWigner",
     "UncorrectedFeedback",
     "Unique",
     "as_dimod",
+    "diagnose",
     "independent_fields",
+    "mixing",
+    "record",
 ]

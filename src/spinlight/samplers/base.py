@@ -38,6 +38,9 @@ class Sampler(ABC):
     corrected: ClassVar[bool] = False
     """Whether heuristic draws carry what makes means of them usable, as `Reweighted` ones do."""
 
+    divisible: ClassVar[bool] = True
+    """Whether the draws of several calls, put together, are those of one: not where rows are chosen or weighed among each other."""
+
     @abstractmethod
     def draw(self, problem: Ising, count: int, *, seed: Seed = None, initial: Tensor | None = None) -> Draws:
         """Return `count` states of each problem.
@@ -65,7 +68,7 @@ class Sampler(ABC):
 def _plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         # The class of a part is a setting too; that of the sampler itself stands beside its settings.
-        return {item.name: _named(getattr(value, item.name)) for item in fields(value)}
+        return {item.name: _named(getattr(value, item.name)) for item in fields(value) if item.init}
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
     if isinstance(value, Integral) and not isinstance(value, bool):

@@ -40,6 +40,7 @@ class Unique(Sampler):
     """
 
     law: ClassVar[Law] = "heuristic"
+    divisible: ClassVar[bool] = False
 
     sampler: Sampler
 
@@ -81,6 +82,7 @@ class TopK(Sampler):
     """
 
     law: ClassVar[Law] = "heuristic"
+    divisible: ClassVar[bool] = False
 
     sampler: Sampler
     kept: int

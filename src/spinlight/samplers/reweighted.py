@@ -48,6 +48,7 @@ class Reweighted(Sampler):
 
     law: ClassVar[Law] = "heuristic"
     corrected: ClassVar[bool] = True
+    divisible: ClassVar[bool] = False
 
     sampler: Sampler
     beta: float = 1.0
