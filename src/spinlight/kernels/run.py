@@ -30,7 +30,7 @@ _INLINE_VISIT_COST = 1_000_000
 
 _POLL_SECONDS = 0.05
 
-_SMALLEST_BETA = 1e-36
+SMALLEST_BETA = 1e-36
 """Stands for zero: 1 / beta is still a float32, and times the largest local field (1e30) it is nothing."""
 
 
@@ -106,7 +106,7 @@ def sweep_chains(
     """
     groups = _Groups(fields, spins, seed)
     kernel: Any = cpu.dense_chains if isinstance(couplings, DenseCouplings) else cpu.sparse_chains
-    betas = np.maximum(betas, _SMALLEST_BETA)
+    betas = np.maximum(betas, SMALLEST_BETA)
 
     def run(group: int, control: NDArray[np.int64], worker: int) -> None:
         kernel(rule, couplings.arrays(), groups[group], betas, first_sweep, control, worker)
