@@ -2,39 +2,29 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 import pytest
 import torch
 from scipy import sparse
 
 from helpers.enumeration import boltzmann, random_ising
+from helpers.gpu import DEVICE, INTERPRETED, ON_DEVICE
 from helpers.statistics import law_p_value, threshold
 from spinlight.ising import Ising
 from spinlight.kernels import reference, run
 
 pytest.importorskip("triton")
 
-from spinlight.kernels import gpu
+from spinlight.kernels import gpu_run
 
-INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
-DEVICE = torch.device("cpu" if INTERPRETED else "cuda")
-
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(
-        not (INTERPRETED or torch.cuda.is_available()),
-        reason="needs a CUDA device; test_gpu_interpreted.py runs this file without one",
-    ),
-]
+pytestmark = ON_DEVICE
 
 RULES = pytest.mark.parametrize("rule", [run.METROPOLIS, run.HEAT_BATH], ids=["metropolis", "heat_bath"])
 BETAS = np.array([0.0, 0.05, 0.3, 0.9])
-SMALL = gpu.Tiles(chains=16, block=16, depth=32, lanes=16)
+SMALL = gpu_run.Tiles(chains=16, block=16, depth=32, lanes=16)
 """So that a few chains and sites fill several programs and blocks."""
 
-WIDE = gpu.Tiles(chains=4096, block=16, depth=16, warps=32, lanes=4096) if INTERPRETED else gpu.Tiles()
+WIDE = gpu_run.Tiles(chains=4096, block=16, depth=16, warps=32, lanes=4096) if INTERPRETED else gpu_run.Tiles()
 """One program for all chains: the interpreter takes its time per program, not per chain."""
 
 
@@ -54,16 +44,16 @@ def start_of(chains: int, sites: int) -> np.ndarray:
     return np.random.default_rng(chains).choice([-1, 1], (chains, sites)).astype(np.int8)
 
 
-def graph(couplings: np.ndarray, order: np.ndarray) -> gpu.Graph:
+def graph(couplings: np.ndarray, order: np.ndarray) -> gpu_run.Graph:
     rows = sparse.csr_matrix(couplings)
-    return gpu.graph_of(run.Edges(order, rows.indptr, rows.indices, rows.data.astype(np.float32)), DEVICE)
+    return gpu_run.graph_of(run.Edges(order, rows.indptr, rows.indices, rows.data.astype(np.float32)), DEVICE)
 
 
-def swept(couplings: torch.Tensor | gpu.Graph, h: np.ndarray, start: np.ndarray, **settings) -> np.ndarray:
+def swept(couplings: torch.Tensor | gpu_run.Graph, h: np.ndarray, start: np.ndarray, **settings) -> np.ndarray:
     options = {"rule": run.HEAT_BATH, "seed": 2**40 + 7, "first_sweep": 2**33, "tiles": SMALL} | settings
     betas = options.pop("betas", BETAS)
     spins = torch.from_numpy(start).to(DEVICE)
-    after = gpu.sweep_chains(couplings, tensor(h), spins, betas, **options)
+    after = gpu_run.sweep_chains(couplings, tensor(h), spins, betas, **options)
     assert (after.dtype, after.shape, after.device.type) == (torch.int8, spins.shape, DEVICE.type)
     np.testing.assert_array_equal(spins.cpu(), start)
     return after.cpu().numpy()
@@ -81,7 +71,7 @@ def fields_of(kind: str, chains: int, sites: int) -> np.ndarray:
 
 @RULES
 @pytest.mark.parametrize("fields", ["shared", "own"])
-@pytest.mark.parametrize(("chains", "sites"), [(1, 1), (20, 5), (20, 37)])
+@pytest.mark.parametrize(("chains", "sites"), [(1, 1), (20, 33)])
 def test_dense_sweeps_are_those_of_the_reference(rule: int, chains: int, sites: int, fields: str) -> None:
     couplings, start, h = glass(sites), start_of(chains, sites), fields_of(fields, chains, sites)
     spins = swept(tensor(couplings), h, start, rule=rule)
@@ -91,25 +81,25 @@ def test_dense_sweeps_are_those_of_the_reference(rule: int, chains: int, sites: 
 
 @RULES
 @pytest.mark.parametrize("fields", ["shared", "own"])
-@pytest.mark.parametrize(("chains", "sites"), [(1, 1), (20, 5), (20, 23)])
+@pytest.mark.parametrize(("chains", "sites"), [(1, 1), (20, 9)])
 def test_sparse_sweeps_are_those_of_the_reference(rule: int, chains: int, sites: int, fields: str) -> None:
-    couplings, start, h = glass(sites, 0.2), start_of(chains, sites), fields_of(fields, chains, sites)
+    couplings, start, h = glass(sites, 0.5), start_of(chains, sites), fields_of(fields, chains, sites)
     order = np.random.default_rng(1).permutation(sites)
     spins = swept(graph(couplings, order), h, start, rule=rule)
     np.testing.assert_array_equal(spins, expected(couplings, h, start, rule, order=order))
 
 
 def test_tiles_of_the_usual_size_give_the_same_spins() -> None:
-    couplings, start, h = glass(70, 0.1), start_of(33, 70), fields_of("shared", 33, 70)
+    couplings, start, h = glass(5), start_of(33, 5), fields_of("shared", 33, 5)
     after = expected(couplings, h, start, run.HEAT_BATH)
-    np.testing.assert_array_equal(swept(tensor(couplings), h, start, tiles=gpu.Tiles()), after)
-    np.testing.assert_array_equal(swept(graph(couplings, np.arange(70)), h, start, tiles=gpu.Tiles()), after)
+    np.testing.assert_array_equal(swept(tensor(couplings), h, start, tiles=gpu_run.Tiles()), after)
+    np.testing.assert_array_equal(swept(graph(couplings, np.arange(5)), h, start, tiles=gpu_run.Tiles()), after)
 
 
 def test_couplings_that_need_two_halves_are_exact_where_float32_is() -> None:
     couplings, start = glass(37, largest=2**17), start_of(20, 37)
     h = fields_of("own", 20, 37)
-    assert len(gpu.half_parts(torch.from_numpy(couplings).float(), 37).parts) == 2
+    assert len(gpu_run.half_parts(torch.from_numpy(couplings).float(), 37).parts) == 2
     betas = BETAS / 2**16
     spins = swept(tensor(couplings), h, start, betas=betas)
     settings = {"heat_bath": True, "seed": 2**40 + 7, "first_sweep": 2**33}
@@ -119,7 +109,7 @@ def test_couplings_that_need_two_halves_are_exact_where_float32_is() -> None:
 @pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
 def test_halves_hold_what_float32_holds(scale: float) -> None:
     matrix = torch.randn(64, 64, dtype=torch.float64) * scale * torch.logspace(-6, 0, 64, dtype=torch.float64)[:, None]
-    halves = gpu.half_parts(matrix.float(), 16)
+    halves = gpu_run.half_parts(matrix.float(), 16)
     again = (halves.parts.double() * halves.units.double()[:, None]).sum(0)
     largest = matrix.abs().amax(1, keepdim=True)
     assert ((again - matrix.float()).abs() <= 2.0**-23 * largest).all()
@@ -129,7 +119,7 @@ def test_halves_hold_what_float32_holds(scale: float) -> None:
 
 @pytest.mark.parametrize("largest", [1, 2048])
 def test_whole_numbers_need_one_half(largest: int) -> None:
-    halves = gpu.half_parts(torch.from_numpy(glass(32, largest=largest)).float(), 16)
+    halves = gpu_run.half_parts(torch.from_numpy(glass(32, largest=largest)).float(), 16)
     assert len(halves.parts) == 1
 
 
@@ -153,13 +143,13 @@ def test_no_sweeps_change_nothing() -> None:
 
 
 def test_progress_counts_sweeps_up_to_the_total(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpu, "_LAUNCH_WORK", 2 * 16 * 32**2)
+    monkeypatch.setattr(gpu_run, "_LAUNCH_WORK", 2 * 16 * 32**2)
     seen: list[tuple[int, int]] = []
     swept(tensor(glass(4)), np.zeros(4), start_of(3, 4), progress=lambda *count: seen.append(count))
     assert seen == [(2, 4), (4, 4)]
 
 
-def drawn(problem: Ising, form: str, rule: int, sweeps: int = 12) -> torch.Tensor:
+def drawn(problem: Ising, form: str, rule: int, sweeps: int = 8) -> torch.Tensor:
     couplings = problem.couplings.numpy()
     arrays = tensor(couplings) if form == "dense" else graph(couplings, np.arange(problem.sites))
     settings = {"rule": rule, "betas": np.ones(sweeps), "tiles": WIDE, "first_sweep": 0}
@@ -169,7 +159,7 @@ def drawn(problem: Ising, form: str, rule: int, sweeps: int = 12) -> torch.Tenso
 @RULES
 @pytest.mark.parametrize("form", ["dense", "sparse"])
 def test_draws_follow_the_boltzmann_law(form: str, rule: int) -> None:
-    problem = random_ising(6, seed=2, scale=0.4)
+    problem = random_ising(6, seed=2, scale=0.2)
     spins = drawn(problem, form, rule)
     assert law_p_value(spins, boltzmann(problem)) > threshold()
-    assert law_p_value(spins, boltzmann(problem, beta=1.5)) < threshold()
+    assert law_p_value(spins, boltzmann(problem, beta=1.25)) < threshold()
