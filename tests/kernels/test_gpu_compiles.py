@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-triton = pytest.importorskip("triton")
+pytest.importorskip("triton")
+
+import triton
 
 from spinlight.kernels import gpu, gpu_oscillators
 from spinlight.kernels.gpu_run import Tiles

@@ -60,9 +60,8 @@ class Graph(NamedTuple):
 def graph_of(edges: Edges, device: torch.device) -> Graph:
     """Return compressed rows on a device, the order cut into the longest runs whose sites share no coupling."""
     order, starts, neighbours = (part.astype(np.int64) for part in edges[:3])
-    bounds = _bounds(order, starts, neighbours)
-    moved = (torch.from_numpy(part).to(device) for part in (order, starts, neighbours, edges.weights))
-    return Graph(*moved, bounds=bounds)
+    moved = [torch.from_numpy(part).to(device) for part in (order, starts, neighbours, edges.weights)]
+    return Graph(moved[0], moved[1], moved[2], moved[3], _bounds(order, starts, neighbours))
 
 
 def _bounds(order: NDArray[np.int64], starts: NDArray[np.int64], neighbours: NDArray[np.int64]) -> list[int]:
