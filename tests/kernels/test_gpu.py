@@ -21,7 +21,7 @@ pytestmark = ON_DEVICE
 
 RULES = pytest.mark.parametrize("rule", [run.METROPOLIS, run.HEAT_BATH], ids=["metropolis", "heat_bath"])
 BETAS = np.array([0.0, 0.05, 0.3, 0.9])
-SMALL = gpu_run.Tiles(chains=16, block=16, depth=32, lanes=16)
+SMALL = gpu_run.Tiles(chains=16, block=16, depth=16, lanes=16)
 """So that a few chains and sites fill several programs and blocks."""
 
 WIDE = gpu_run.Tiles(chains=4096, block=16, depth=16, warps=32, lanes=4096) if INTERPRETED else gpu_run.Tiles()
@@ -81,7 +81,7 @@ def test_dense_sweeps_are_those_of_the_reference(rule: int, chains: int, sites: 
 
 @RULES
 @pytest.mark.parametrize("fields", ["shared", "own"])
-@pytest.mark.parametrize(("chains", "sites"), [(1, 1), (20, 9)])
+@pytest.mark.parametrize(("chains", "sites"), [(1, 1), (20, 6)])
 def test_sparse_sweeps_are_those_of_the_reference(rule: int, chains: int, sites: int, fields: str) -> None:
     couplings, start, h = glass(sites, 0.5), start_of(chains, sites), fields_of(fields, chains, sites)
     order = np.random.default_rng(1).permutation(sites)
@@ -97,9 +97,9 @@ def test_tiles_of_the_usual_size_give_the_same_spins() -> None:
 
 
 def test_couplings_that_need_two_halves_are_exact_where_float32_is() -> None:
-    couplings, start = glass(37, largest=2**17), start_of(20, 37)
-    h = fields_of("own", 20, 37)
-    assert len(gpu_run.half_parts(torch.from_numpy(couplings).float(), 37).parts) == 2
+    couplings, start = glass(17, largest=2**17), start_of(20, 17)
+    h = fields_of("own", 20, 17)
+    assert len(gpu_run.half_parts(torch.from_numpy(couplings).float(), 17).parts) == 2
     betas = BETAS / 2**16
     spins = swept(tensor(couplings), h, start, betas=betas)
     settings = {"heat_bath": True, "seed": 2**40 + 7, "first_sweep": 2**33}
@@ -143,7 +143,7 @@ def test_no_sweeps_change_nothing() -> None:
 
 
 def test_progress_counts_sweeps_up_to_the_total(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpu_run, "_LAUNCH_WORK", 2 * 16 * 32**2)
+    monkeypatch.setattr(gpu_run, "_LAUNCH_WORK", 2 * 16 * 16**2)
     seen: list[tuple[int, int]] = []
     swept(tensor(glass(4)), np.zeros(4), start_of(3, 4), progress=lambda *count: seen.append(count))
     assert seen == [(2, 4), (4, 4)]

@@ -93,12 +93,16 @@ def _visited(f, s, noise, scale, block, HEATED: tl.constexpr, BLOCK: tl.constexp
     Each step decides for the whole block and keeps the column whose turn it is: cheaper than taking that column out first.
     """
     columns = tl.arange(0, BLOCK)[None, :]
-    change = tl.zeros_like(f)
+    change, row = tl.zeros_like(f), tl.load(block + columns)
     for i in range(BLOCK):
+        following = tl.load(
+            block + tl.minimum(i + 1, BLOCK - 1) * BLOCK + columns
+        )  # ahead of its use: the cache is slow
         turn = columns == i
         flip = tl.sum(tl.where(turn, spin_change(f, s, noise, scale, HEATED), 0.0), 1)[:, None]
         change = tl.where(turn, flip, change)
-        f += flip * tl.load(block + i * BLOCK + columns)
+        f += flip * row
+        row = following
     return change
 
 

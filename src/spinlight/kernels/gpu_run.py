@@ -105,10 +105,11 @@ def sweep_chains(
         tiles: sizes of the programs; the law does not depend on them, nor do the draws but for last digits.
 
     Cost:
-        Dense, by count of operations for 2000 sites and 4096 chains on an H200: a sweep reads J once per program, 1 GB from
-        the second-level cache for each half-precision part (0.2 ms at 5 TB/s), multiplies 16 G times for each (0.1 ms at
-        300 TFLOP/s) and visits 2000 sites in turn (0.4 ms at 350 cycles each): 8 M visits in 0.7 to 1 ms. Expect 8 to 12 G
-        visits a second. Not run on hardware.
+        Counted, not run on hardware: for 2000 sites and 4096 chains an H200 holds one dense program per multiprocessor. Of the
+        compiled loops, a visit takes some 200 instructions and 100 cycles of waiting (2000 of them: 0.35 ms), and 64 sites of a
+        product some 260 and 100 for two halves (2000 of those: 0.4 ms; reading J for it from the second-level cache, 2 GB at 5
+        TB/s, takes as long). So a sweep of 8.2 M visits should take 0.8 to 1.2 ms: 7 to 10 G visits a second, more with one half.
+        The tensor cores' limit, 33 G additions at 400 T a second for two halves, lies at a tenth of that time.
     """
     scales = (0.5 / np.maximum(betas, SMALLEST_BETA)).astype(np.float32)
     walk = _dense_walk if isinstance(couplings, Tensor) else _sparse_walk
