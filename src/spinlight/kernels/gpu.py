@@ -23,13 +23,13 @@ _LAZY = tl.constexpr(0.133531392624522623)
 
 
 @triton.jit
-def thermal_noise(words, scale, HEATED: tl.constexpr):  # noqa: N803
+def thermal_noise(words, scale, HEATED: tl.constexpr):
     """Return what `spin_change` compares fields with; `scale` is 1 / (2 beta)."""
     return (logistic_noise(words) if HEATED else exponential_noise(words)) * scale
 
 
 @triton.jit
-def spin_change(f, s, noise, scale, HEATED: tl.constexpr):  # noqa: N803
+def spin_change(f, s, noise, scale, HEATED: tl.constexpr):
     """Return s' - s, which is 0 or -2 s, for local fields f."""
     if HEATED:
         change = tl.where(noise < f, 1.0, -1.0) - s
@@ -53,11 +53,11 @@ def dense_sweeps(
     sweeps,
     sites,
     field_stride,
-    HEATED: tl.constexpr,  # noqa: N803
-    PARTS: tl.constexpr,  # noqa: N803
-    CHAINS: tl.constexpr,  # noqa: N803
-    BLOCK: tl.constexpr,  # noqa: N803
-    DEPTH: tl.constexpr,  # noqa: N803
+    HEATED: tl.constexpr,
+    PARTS: tl.constexpr,
+    CHAINS: tl.constexpr,
+    BLOCK: tl.constexpr,
+    DEPTH: tl.constexpr,
 ):
     """Take one tile of chains through some sweeps; every size is padded, so that nothing is masked."""
     chains = tl.program_id(0) * CHAINS + tl.arange(0, CHAINS)
@@ -87,7 +87,7 @@ def dense_sweeps(
 
 
 @triton.jit
-def _visited(f, s, noise, scale, block, HEATED: tl.constexpr, BLOCK: tl.constexpr):  # noqa: N803
+def _visited(f, s, noise, scale, block, HEATED: tl.constexpr, BLOCK: tl.constexpr):
     """Return the changes of a block's spins, (chains, BLOCK), its sites being visited one after the other.
 
     Each step decides for the whole block and keeps the column whose turn it is: cheaper than taking that column out first.
@@ -95,9 +95,8 @@ def _visited(f, s, noise, scale, block, HEATED: tl.constexpr, BLOCK: tl.constexp
     columns = tl.arange(0, BLOCK)[None, :]
     change, row = tl.zeros_like(f), tl.load(block + columns)
     for i in range(BLOCK):
-        following = tl.load(
-            block + tl.minimum(i + 1, BLOCK - 1) * BLOCK + columns
-        )  # ahead of its use: the cache is slow
+        # The next row is fetched a step ahead of its use, since the cache answers late.
+        following = tl.load(block + tl.minimum(i + 1, BLOCK - 1) * BLOCK + columns)
         turn = columns == i
         flip = tl.sum(tl.where(turn, spin_change(f, s, noise, scale, HEATED), 0.0), 1)[:, None]
         change = tl.where(turn, flip, change)
@@ -121,8 +120,8 @@ def sparse_visits(
     chain_count,
     site_stride,
     chain_stride,
-    HEATED: tl.constexpr,  # noqa: N803
-    LANES: tl.constexpr,  # noqa: N803
+    HEATED: tl.constexpr,
+    LANES: tl.constexpr,
 ):
     """Visit one site of a run in one tile of chains; spins are site-major, (sites, chain_count)."""
     visit = begin + tl.program_id(0)

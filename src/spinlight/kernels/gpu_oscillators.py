@@ -31,9 +31,9 @@ def optical_updates(
     runs,
     site_stride,
     run_stride,
-    CONTROL: tl.constexpr,  # noqa: N803
-    NOISE: tl.constexpr,  # noqa: N803
-    LANES: tl.constexpr,  # noqa: N803
+    CONTROL: tl.constexpr,
+    NOISE: tl.constexpr,
+    LANES: tl.constexpr,
 ):
     """Update one site of one tile of runs: `kernels.oscillators.optical_step` and its noise."""
     site = tl.program_id(0)
@@ -71,7 +71,7 @@ def optical_updates(
 
 
 @triton.jit
-def _optical_step(x, e, z, dt, pump, target, rate, gain, pull, CONTROL: tl.constexpr):  # noqa: N803
+def _optical_step(x, e, z, dt, pump, target, rate, gain, pull, CONTROL: tl.constexpr):
     own = x * (pump - 1 - x * x)
     if CONTROL == 0:
         x += dt * (own + e * z)
@@ -110,7 +110,7 @@ def threshold_updates(
     runs,
     site_stride,
     run_stride,
-    LANES: tl.constexpr,  # noqa: N803
+    LANES: tl.constexpr,
 ):
     """Update one site of one tile of runs: s <- sign(s + force (J s + h) + spread n)."""
     site = tl.program_id(0)

@@ -20,6 +20,9 @@ from spinlight.kernels.run import HEAT_BATH, SMALLEST_BETA, Edges, Progress
 _LAUNCH_WORK = 2**40
 """Multiply-adds per wait for the device, a few hundredths of a second: Ctrl-C and progress come between."""
 
+_VISIT_WORK = 500
+"""Multiply-adds of a dense product that take as long as a neighbour, or the rest of a visit, in a sparse sweep, roughly."""
+
 
 class Tiles(NamedTuple):
     """What a program works on: powers of two, the first three at least 16.
@@ -37,6 +40,9 @@ class Tiles(NamedTuple):
     depth: int = 64
     warps: int = 2
     lanes: int = 256
+
+
+USUAL = Tiles()
 
 
 class Graph(NamedTuple):
@@ -89,7 +95,7 @@ def sweep_chains(
     seed: int,
     first_sweep: int,
     progress: Progress | None = None,
-    tiles: Tiles = Tiles(),  # noqa: B008
+    tiles: Tiles = USUAL,
 ) -> Tensor:
     """Return the chains after one sweep per entry of `betas`, as `kernels.run.sweep_chains` does.
 
@@ -112,9 +118,11 @@ def sweep_chains(
         The tensor cores' limit, 33 G additions at 400 T a second for two halves, lies at a tenth of that time.
     """
     scales = (0.5 / np.maximum(betas, SMALLEST_BETA)).astype(np.float32)
-    walk = _dense_walk if isinstance(couplings, Tensor) else _sparse_walk
+    walk = _Walk(rule == HEAT_BATH, seed, first_sweep, progress, tiles)
     with torch.cuda.device_of(spins):
-        return walk(couplings, fields, spins, scales, _Walk(rule == HEAT_BATH, seed, first_sweep, progress, tiles))  # type: ignore[arg-type]
+        if isinstance(couplings, Tensor):
+            return _dense_walk(couplings, fields, spins, scales, walk)
+        return _sparse_walk(couplings, fields, spins, scales, walk)
 
 
 class _Walk(NamedTuple):
@@ -242,6 +250,6 @@ def _sparse_walk(graph: Graph, fields: Tensor, spins: Tensor, scales: NDArray[np
                     enable_fp_fusion=True,
                 )
 
-    work = lanes * (50 * sites + len(graph.weights))
+    work = _VISIT_WORK * lanes * (sites + len(graph.weights))
     in_pieces(launch, len(scales), work, spins.device, walk.progress)
     return state.T[:chains].contiguous()
