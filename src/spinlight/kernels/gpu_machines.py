@@ -69,7 +69,7 @@ def run_optical(
     steps, records = schedule.shape[1], list[Tensor]()
     numbers = [float(part) for part in optics[2:]]
 
-    def advance(step: int) -> Tensor:
+    def advance(step: int) -> None:
         feedback = couplings @ readings
         optical_updates[grid](
             x,
@@ -92,7 +92,6 @@ def run_optical(
         )
         if gap and (step + 1) % gap == 0:
             records.append(x.T.contiguous())
-        return x
 
     with torch.cuda.device_of(x):
         spins = _looked(couplings, fields, advance, x, steps, every, progress)
@@ -125,13 +124,13 @@ def run_bifurcation(
     external = fields.T if fields.ndim == 2 else fields[:, None]
     stiffness = (pressure - 1).tolist()
 
-    def advance(step: int) -> Tensor:
+    def advance(step: int) -> None:
         source = signs_of(x) if rule == DISCRETE else x
         push = (couplings @ source).add_(external).mul_(scale).add_(x, alpha=stiffness[step])
         y.add_(push, alpha=dt)
         x.add_(y, alpha=dt)
         y.masked_fill_(x.abs() >= 1, 0.0)
-        return x.clamp_(-1, 1)
+        x.clamp_(-1, 1)
 
     spins = _looked(couplings, fields, advance, x, len(stiffness), every, progress)
     return Outcome(spins, x.T.contiguous(), x.new_zeros(0, *positions.shape))
@@ -160,7 +159,7 @@ def run_thresholds(
     x = signs_of(spins.T.contiguous())
     external, strides = _external(fields)
 
-    def advance(number: int) -> Tensor:
+    def advance(number: int) -> None:
         threshold_updates[grid](
             x,
             couplings @ x,
@@ -174,7 +173,6 @@ def run_thresholds(
             LANES=LANES,
             enable_fp_fusion=True,
         )
-        return x
 
     with torch.cuda.device_of(x):
         after = _looked(couplings, fields, advance, x, steps, every, progress)
@@ -201,13 +199,13 @@ def signs_of(x: Tensor) -> Tensor:
 def _looked(
     couplings: Tensor,
     fields: Tensor,
-    advance: Callable[[int], Tensor],
+    advance: Callable[[int], None],
     x: Tensor,
     steps: int,
     every: int,
     progress: Progress | None,
 ) -> Tensor:
-    """Take all steps, and return the signs of lowest energy among the looks, or the last ones, (runs, sites) int8."""
+    """Let x advance by all steps; return its signs of lowest energy among the looks, or the last ones, (runs, sites) int8."""
     external = fields.T if fields.ndim == 2 else fields[:, None]
     best, lowest = signs_of(x), x.new_full((x.shape[1],), torch.inf)
 
