@@ -19,11 +19,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+import torch
+
 from spinlight._files import atomic_file
 
 VERSIONED = (
     "spinlight",
     "torch",
+    "triton",
     "numpy",
     "numba",
     "dwave-samplers",
@@ -131,8 +134,9 @@ def paired_ratio(ours: Sequence[float], peer: Sequence[float]) -> Ratio:
 
 
 def machine() -> str:
-    """Return the machine in words: processor, cores that this process may use, operating system, Python."""
-    return f"{_processor()}, {cores()} cores, {platform.system()}, Python {platform.python_version()}"
+    """Return the machine in words: processor, cores that this process may use, GPU if any, operating system, Python."""
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return f"{_processor()}, {cores()} cores{gpu}, {platform.system()}, Python {platform.python_version()}"
 
 
 def cores() -> int:

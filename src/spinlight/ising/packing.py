@@ -15,7 +15,8 @@ from spinlight.ising.coloring import color_sites
 from spinlight.ising.problem import Ising
 
 if TYPE_CHECKING:
-    from spinlight.kernels.run import Couplings
+    from spinlight.kernels.gpu_run import Graph
+    from spinlight.kernels.run import Couplings, Edges
 
 
 LARGEST_FIELD = 1e30
@@ -23,7 +24,12 @@ LARGEST_FIELD = 1e30
 
 
 def kernel_fields(problem: Ising) -> NDArray[np.float32]:
-    """Return the fields as the kernels take them, (sites,) or (batch, sites).
+    """Return the fields as the CPU's kernels take them, (sites,) or (batch, sites); errors as `device_fields`."""
+    return device_fields(problem).cpu().numpy()
+
+
+def device_fields(problem: Ising) -> Tensor:
+    """Return the fields as the kernels of their device take them, float32, (sites,) or (batch, sites).
 
     Raises:
         InvalidProblemError: fields and couplings that could add up to more than float32 holds.
@@ -34,7 +40,7 @@ def kernel_fields(problem: Ising) -> NDArray[np.float32]:
             f"local fields of up to {largest:.3g} are too large for the samplers' float32 arithmetic (the limit is 1e30); "
             "divide fields and couplings by a constant and multiply beta by it"
         )
-    return problem.fields.to("cpu", torch.float32).numpy()
+    return problem.fields.to(torch.float32)
 
 
 def largest_local_field(problem: Ising) -> Tensor:
@@ -44,18 +50,30 @@ def largest_local_field(problem: Ising) -> Tensor:
 
 
 def kernel_couplings(problem: Ising) -> Couplings:
-    """Return the couplings as the kernels take them."""
+    """Return the couplings as the CPU's kernels take them."""
     from spinlight.kernels import run
 
-    if not problem.is_sparse:
-        return run.DenseCouplings(problem.couplings.to("cpu", torch.float32).numpy())
+    if problem.is_sparse:
+        return run.SparseCouplings(_edges(problem))
+    return run.DenseCouplings(problem.couplings.to("cpu", torch.float32).numpy())
+
+
+def device_couplings(problem: Ising) -> Tensor | Graph:
+    """Return the couplings as the sweeps of a GPU take them, on the device of the problem."""
+    from spinlight.kernels import gpu_run
+
+    return gpu_run.graph_of(_edges(problem), problem.device) if problem.is_sparse else problem.couplings.float()
+
+
+def _edges(problem: Ising) -> Edges:
+    from spinlight.kernels.run import Edges
+
     matrix = problem.couplings.cpu()
     rows, neighbours = (part.numpy() for part in matrix.indices())
     starts = np.zeros(problem.sites + 1, np.uint64)
     starts[1:] = np.cumsum(np.bincount(rows, minlength=problem.sites))
     order = _order_of_visits(starts.tobytes(), neighbours.tobytes())
-    weights = matrix.values().to(torch.float32).numpy()
-    return run.SparseCouplings(run.Edges(order, starts, neighbours.astype(np.uint64), weights))
+    return Edges(order, starts, neighbours.astype(np.uint64), matrix.values().to(torch.float32).numpy())
 
 
 @lru_cache(maxsize=8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -16,8 +16,9 @@ from spinlight._checks import nonnegative_integer, nonnegative_number, thread_co
 from spinlight._errors import InvalidSettingError, InvalidStateError, SpinlightWarning
 from spinlight._progress import progress_bar
 from spinlight.ising import Ising, Law
-from spinlight.ising.packing import LARGEST_FIELD, kernel_couplings, largest_local_field
+from spinlight.ising.packing import LARGEST_FIELD, device_couplings, kernel_couplings, largest_local_field
 from spinlight.ising.problem import require_problem
+from spinlight.kernels import devices
 from spinlight.samplers.base import ChainState, MarkovChain, fields_of_runs
 
 _LARGEST_BETA = 1e30
@@ -63,6 +64,7 @@ class SweepingChain(MarkovChain):
     """A Markov chain at one temperature that visits the sites in turn; the rule of a visit is what a sampler adds."""
 
     law: ClassVar[Law] = "asymptotic"
+    runs_on_gpu: ClassVar[bool] = True
 
     sweeps: int = 1000
     beta: float = 1.0
@@ -115,19 +117,21 @@ def sweep(
     _require_fit(problem, spins)
     if len(betas):
         require_beta(problem, float(betas[-1]), float(betas.max()))
+    chains, fields = spins.reshape(-1, problem.sites).to(problem.device), fields_of_runs(problem, spins)
+    settings: dict[str, Any] = {
+        "rule": run.HEAT_BATH if heat_bath else run.METROPOLIS,
+        "seed": seed,
+        "first_sweep": first_sweep,
+    }
     with progress_bar(title, progress) as report:
-        swept = run.sweep_chains(
-            kernel_couplings(problem),
-            fields_of_runs(problem, spins),
-            spins.reshape(-1, problem.sites).cpu().numpy(),
-            betas,
-            rule=run.HEAT_BATH if heat_bath else run.METROPOLIS,
-            seed=seed,
-            first_sweep=first_sweep,
-            threads=thread_count(threads),
-            progress=report,
-        )
-    return torch.from_numpy(swept).reshape(spins.shape).to(problem.device)
+        if devices.serves(problem.device):
+            from spinlight.kernels import gpu_run
+
+            swept = gpu_run.sweep_chains(device_couplings(problem), fields, chains, betas, progress=report, **settings)
+            return swept.reshape(spins.shape)
+        arrays = (kernel_couplings(problem), fields.cpu().numpy(), chains.cpu().numpy(), betas)
+        on_cpu = run.sweep_chains(*arrays, threads=thread_count(threads), progress=report, **settings)
+    return torch.from_numpy(on_cpu).reshape(spins.shape).to(problem.device)
 
 
 def _require_fit(problem: Ising, spins: Tensor) -> None:

@@ -54,6 +54,7 @@ class SimulatedAnnealing(Sampler):
     """
 
     law: ClassVar[Law] = "asymptotic"
+    runs_on_gpu: ClassVar[bool] = True
 
     sweeps: int = 1000
     beta: float = 1.0

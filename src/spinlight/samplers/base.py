@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 import spinlight
@@ -21,8 +20,9 @@ from spinlight._errors import FileFormatError, InvalidSettingError, InvalidState
 from spinlight._files import atomic_file, load_arrays
 from spinlight._random import Seed, derive_seed, resolve_seed, uniform
 from spinlight.ising import DrawInfo, Draws, Ising, Law
-from spinlight.ising.packing import kernel_fields
+from spinlight.ising.packing import device_fields
 from spinlight.ising.problem import require_problem
+from spinlight.kernels import devices
 
 
 class Sampler(ABC):
@@ -40,6 +40,9 @@ class Sampler(ABC):
 
     divisible: ClassVar[bool] = True
     """Whether the draws of several calls, put together, are those of one: not where rows are chosen or weighed among each other."""
+
+    runs_on_gpu: ClassVar[bool] = False
+    """Whether problems on a CUDA device are sampled there, rather than on the CPU and copied back."""
 
     @abstractmethod
     def draw(self, problem: Ising, count: int, *, seed: Seed = None, initial: Tensor | None = None) -> Draws:
@@ -222,14 +225,14 @@ def draws_of(
         seed=seed,
         sweeps=None if sweeps is None else int(sweeps),
         seconds=seconds,
-        device="cpu",
+        device=str(problem.device) if sampler.runs_on_gpu and devices.serves(problem.device) else "cpu",
         version=spinlight.__version__,
         settings=sampler.settings(),
     )
     return Draws(spins, problem.energy(spins), info)
 
 
-def fields_of_runs(problem: Ising, states: Tensor) -> NDArray[np.float32]:
-    """Return the fields as the kernels take them: shared, or one row per run."""
-    fields = kernel_fields(problem)
-    return fields if problem.batch is None else np.repeat(fields, states.shape[1], 0)
+def fields_of_runs(problem: Ising, states: Tensor) -> Tensor:
+    """Return the fields as the kernels take them, on the problem's device: shared, or one row per run."""
+    fields = device_fields(problem)
+    return fields if problem.batch is None else fields.repeat_interleave(states.shape[1], 0)

@@ -6,7 +6,7 @@ import math
 import time
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -17,10 +17,10 @@ from spinlight._progress import progress_bar
 from spinlight._random import Seed, derive_seed, resolve_seed, uniform
 from spinlight.ising import Draws, Ising, Law
 from spinlight.ising.packing import kernel_couplings
+from spinlight.kernels import devices
 from spinlight.samplers.base import Sampler, draws_of, fields_of_runs, initial_spins
 
 if TYPE_CHECKING:
-    from spinlight.kernels.machines import Outcome
     from spinlight.kernels.run import Progress
 
 _FIRST = 0.1
@@ -31,14 +31,15 @@ class _Together(Sampler):
     """What machines that update all sites together share: their draw."""
 
     law: ClassVar[Law] = "heuristic"
+    runs_on_gpu: ClassVar[bool] = True
 
     steps: int
     threads: int | None
     progress: bool
 
     @abstractmethod
-    def _run(self, problem: Ising, spins: Tensor, seed: int, report: Progress | None) -> Outcome:
-        """Return where the runs ended that began at `spins`, shape (runs, sites)."""
+    def _run(self, problem: Ising, spins: Tensor, seed: int, report: Progress | None) -> Tensor:
+        """Return where the runs ended that began at `spins`: int8, shape (runs, sites)."""
 
     def draw(self, problem: Ising, count: int, *, seed: Seed = None, initial: Tensor | None = None) -> Draws:
         """Return one state of each of `count` runs per problem; see `Sampler.draw`."""
@@ -46,8 +47,7 @@ class _Together(Sampler):
         resolved = resolve_seed(seed)
         start = initial_spins(problem, positive_integer("count", count), resolved, initial).cpu()
         with progress_bar(type(self).__name__, self.progress) as report:
-            outcome = self._run(problem, start, resolved, report)
-        spins = torch.from_numpy(outcome.spins).reshape(start.shape).to(problem.device)
+            spins = self._run(problem, start, resolved, report).reshape(start.shape).to(problem.device)
         seconds = time.perf_counter() - started
         return draws_of(self, problem, spins, beta=None, seed=resolved, sweeps=self.steps, seconds=seconds)
 
@@ -102,24 +102,31 @@ class SimulatedBifurcation(_Together):
         nonnegative_integer("look_every", self.look_every)
         thread_count(self.threads)
 
-    def _run(self, problem: Ising, spins: Tensor, seed: int, report: Progress | None) -> Outcome:
-        from spinlight.kernels import machines, oscillators
+    def _run(self, problem: Ising, spins: Tensor, seed: int, report: Progress | None) -> Tensor:
+        from spinlight.kernels import oscillators
 
         positions = _FIRST * uniform(derive_seed(seed, 1), *spins.shape) * spins
         momenta = _FIRST * (2 * uniform(derive_seed(seed, 2), *spins.shape) - 1)
-        return machines.run_bifurcation(
-            kernel_couplings(problem),
-            fields_of_runs(problem, spins),
-            positions.reshape(-1, problem.sites).to(torch.float32).numpy(),
-            momenta.reshape(-1, problem.sites).to(torch.float32).numpy(),
-            np.linspace(0, 1, self.steps, dtype=np.float32),
-            rule=oscillators.DISCRETE if self.discrete else oscillators.BALLISTIC,
-            dt=self.dt,
-            scale=_force_scale(problem),
-            every=self.look_every,
-            threads=thread_count(self.threads),
-            progress=report,
-        )
+        starts = [part.reshape(-1, problem.sites).to(torch.float32) for part in (positions, momenta)]
+        settings: dict[str, Any] = {
+            "rule": oscillators.DISCRETE if self.discrete else oscillators.BALLISTIC,
+            "dt": self.dt,
+            "scale": _force_scale(problem),
+            "every": self.look_every,
+            "progress": report,
+        }
+        fields, pressure = fields_of_runs(problem, spins), np.linspace(0, 1, self.steps, dtype=np.float32)
+        if devices.serves(problem.device):
+            from spinlight.kernels import gpu_machines
+
+            tensors = (fields, *(part.to(problem.device) for part in starts), torch.from_numpy(pressure))
+            return gpu_machines.run_bifurcation(problem.couplings.to(torch.float32), *tensors, **settings).spins
+        from spinlight.kernels import machines
+
+        arrays = (fields.cpu().numpy(), *(part.numpy() for part in starts), pressure)
+        threads = thread_count(self.threads)
+        outcome = machines.run_bifurcation(kernel_couplings(problem), *arrays, threads=threads, **settings)
+        return torch.from_numpy(outcome.spins)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,21 +177,25 @@ class LangevinBifurcation(_Together):
         positive_number("noise", self.noise)
         thread_count(self.threads)
 
-    def _run(self, problem: Ising, spins: Tensor, seed: int, report: Progress | None) -> Outcome:
+    def _run(self, problem: Ising, spins: Tensor, seed: int, report: Progress | None) -> Tensor:
+        settings: dict[str, Any] = {
+            "steps": self.steps,
+            "step": self.step,
+            "spread": self.noise,
+            "seed": seed,
+            "every": 0,
+            "progress": report,
+        }
+        fields, start = fields_of_runs(problem, spins), spins.reshape(-1, problem.sites).to(torch.float32)
+        if devices.serves(problem.device):
+            from spinlight.kernels import gpu_machines
+
+            tensors = (problem.couplings.to(torch.float32), fields, start.to(problem.device))
+            return gpu_machines.run_thresholds(*tensors, **settings).spins
         from spinlight.kernels import machines
 
-        return machines.run_thresholds(
-            kernel_couplings(problem),
-            fields_of_runs(problem, spins),
-            spins.reshape(-1, problem.sites).to(torch.float32).numpy(),
-            steps=self.steps,
-            step=self.step,
-            spread=self.noise,
-            seed=seed,
-            every=0,
-            threads=thread_count(self.threads),
-            progress=report,
-        )
+        arrays = (kernel_couplings(problem), fields.cpu().numpy(), start.numpy())
+        return torch.from_numpy(machines.run_thresholds(*arrays, threads=thread_count(self.threads), **settings).spins)
 
 
 def _force_scale(problem: Ising) -> float:

@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from spinlight._checks import nonnegative_integer, nonnegative_number, positive_integer, positive_number, thread_count
@@ -20,6 +19,7 @@ from spinlight._random import Seed, derive_seed, normal, resolve_seed
 from spinlight.ising import Draws, Ising, Law
 from spinlight.ising.packing import kernel_couplings
 from spinlight.ising.problem import require_problem, require_single
+from spinlight.kernels import devices
 from spinlight.samplers.base import Sampler, draws_of, fields_of_runs, initial_spins
 from spinlight.samplers.feedback import ChaoticFeedbackControl, Feedback
 
@@ -123,6 +123,7 @@ class CoherentIsingMachine(Sampler):
     """
 
     law: ClassVar[Law] = "heuristic"
+    runs_on_gpu: ClassVar[bool] = True
 
     steps: int = 2000
     dt: float = 0.1
@@ -165,7 +166,7 @@ class CoherentIsingMachine(Sampler):
         draws = draws_of(
             self,
             problem,
-            torch.from_numpy(spins).reshape(start.shape).to(problem.device),
+            spins.reshape(start.shape).to(problem.device),
             beta=None,
             seed=resolved,
             sweeps=self.steps,
@@ -191,7 +192,7 @@ class CoherentIsingMachine(Sampler):
         require_single(problem)
         resolved, count = resolve_seed(seed), positive_integer("count", count)
         start = self._start(problem, count, resolved, None)
-        return torch.from_numpy(self._run(problem, start, resolved, positive_integer("every", every))[1])
+        return self._run(problem, start, resolved, positive_integer("every", every))[1].cpu()
 
     def _start(self, problem: Ising, count: int, seed: int, initial: Tensor | None) -> Tensor:
         """Return the first amplitudes, of the shape that the spins will have."""
@@ -201,23 +202,24 @@ class CoherentIsingMachine(Sampler):
         amplitudes = self.feedback.first_amplitude * normal(derive_seed(seed, 1), *spins.shape)
         return amplitudes if initial is None else amplitudes.abs() * spins
 
-    def _run(self, problem: Ising, start: Tensor, seed: int, gap: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-        from spinlight.kernels import machines
-
+    def _run(self, problem: Ising, start: Tensor, seed: int, gap: int) -> tuple[Tensor, Tensor]:
+        """Return the spins of the runs and the records of their amplitudes."""
+        fields, amplitudes = fields_of_runs(problem, start), start.reshape(-1, problem.sites).to(torch.float32)
+        machine = (self.feedback.drive(self.steps, self.dt), self._optics(problem))
+        settings: dict[str, Any] = {"seed": seed, "every": self.look_every, "gap": gap}
         with progress_bar(type(self).__name__, self.progress) as report:
-            outcome = machines.run_optical(
-                kernel_couplings(problem),
-                fields_of_runs(problem, start),
-                start.reshape(-1, problem.sites).to(torch.float32).numpy(),
-                self.feedback.drive(self.steps, self.dt),
-                self._optics(problem),
-                seed=seed,
-                every=self.look_every,
-                gap=gap,
-                threads=thread_count(self.threads),
-                progress=report,
-            )
-        return outcome.spins, outcome.records
+            if devices.serves(problem.device):
+                from spinlight.kernels import gpu_machines
+
+                tensors = (problem.couplings.to(torch.float32), fields, amplitudes.to(problem.device))
+                there = gpu_machines.run_optical(*tensors, *machine, progress=report, **settings)
+                return there.spins, there.records
+            from spinlight.kernels import machines
+
+            arrays = (kernel_couplings(problem), fields.cpu().numpy(), amplitudes.numpy())
+            threads = thread_count(self.threads)
+            here = machines.run_optical(*arrays, *machine, threads=threads, progress=report, **settings)
+            return torch.from_numpy(here.spins), torch.from_numpy(here.records)
 
     def _optics(self, problem: Ising) -> Any:
         from spinlight.kernels import oscillators

@@ -72,6 +72,8 @@ class PopulationAnnealing(Sampler):
     """
 
     law: ClassVar[Law] = "asymptotic"
+    divisible: ClassVar[bool] = False
+    runs_on_gpu: ClassVar[bool] = True
 
     beta: float = 1.0
     populations: int = 32
