@@ -241,6 +241,7 @@ def test_the_problems_of_a_batch_share_one_factor() -> None:
 
 
 def test_training_accepts_calibrated_machines_without_a_warning() -> None:
+    torch.manual_seed(0)
     model = BoltzmannMachine(6, num_hidden=2)
     data = torch.tensor([[0, 1, 0, 1], [1, 1, 0, 0]])
     with warnings.catch_warnings():

@@ -117,7 +117,7 @@ class Calibrated(Sampler):
         """
         factor, path = self._search(_some_of(require_problem(problem)), resolve_seed(seed))
         if path:
-            self._warn_unless_near(path[-1].beta, stacklevel=3)
+            self._warn_unless_near(path[-1].beta, self.draws, stacklevel=3)
         return replace(self, factor=factor)
 
     def draw(self, problem: Ising, count: int, *, seed: Seed = None, initial: Tensor | None = None) -> Draws:
@@ -136,7 +136,7 @@ class Calibrated(Sampler):
         details: dict[str, Any] = {**draws.info.details, "factor": factor}
         if path:
             found = self._effective(_some_of(problem), draws, derive_seed(resolved, 2))
-            self._warn_unless_near(found, stacklevel=3)
+            self._warn_unless_near(found, draws.energies.numel(), stacklevel=3)
             details |= {
                 "path": [[point.factor, *_plain(point.beta)] for point in path],
                 **dict(zip(("effective_beta", "standard_error"), _plain(found), strict=True)),
@@ -194,11 +194,12 @@ class Calibrated(Sampler):
                 "feedback=UncorrectedFeedback())"
             )
 
-    def _warn_unless_near(self, found: EffectiveBeta, *, stacklevel: int) -> None:
+    def _warn_unless_near(self, found: EffectiveBeta, count: int, *, stacklevel: int) -> None:
         """Warn of draws that are surely off; of draws too few to have a beta nothing is said."""
-        if math.isnan(found.value):
+        unknown = math.isnan(found.standard_error)
+        if math.isnan(found.value) or (unknown and count < _LEAST_DRAWS):
             return
-        error = 0.0 if math.isnan(found.standard_error) else found.standard_error
+        error = 0.0 if unknown else found.standard_error
         if abs(found.value - self.beta) > _TOLERANCE * self.beta + 3 * error:
             warnings.warn(
                 f"draws of {type(self.sampler).__name__} are at beta = {found.value:.4g} +/- {error:.2g} after calibration, not "
