@@ -16,7 +16,15 @@ from spinlight.samplers.gibbs import Gibbs
 from spinlight.samplers.metropolis import Metropolis
 from spinlight.samplers.quantized import Quantized
 from spinlight.samplers.reweighted import Reweighted
-from spinlight.samplers.schedules import CustomSchedule, GeometricSchedule, LinearSchedule, Schedule
+from spinlight.samplers.schedules import (
+    CustomSchedule,
+    GeometricSchedule,
+    LinearSchedule,
+    QuenchedSchedule,
+    Schedule,
+)
+from spinlight.samplers.solving import InterruptedSolveError, Solution, solve
+from spinlight.samplers.strategies import Repeated, Restarts, Strategy
 from spinlight.samplers.temperature import (
     BetaEstimator,
     ConditionalMeans,
@@ -40,19 +48,26 @@ __all__ = [
     "GaussianMoments",
     "GeometricSchedule",
     "Gibbs",
+    "InterruptedSolveError",
     "LangevinBifurcation",
     "LinearSchedule",
     "MarkovChain",
     "Metropolis",
     "PseudoLikelihood",
     "Quantized",
+    "QuenchedSchedule",
+    "Repeated",
+    "Restarts",
     "Reweighted",
     "Sampler",
     "Schedule",
     "SeparatedFeedbackControl",
     "SimulatedAnnealing",
     "SimulatedBifurcation",
+    "Solution",
+    "Strategy",
     "TopK",
     "TruncatedWigner",
     "Unique",
+    "solve",
 ]
