@@ -15,14 +15,12 @@ from spinlight._progress import watched
 from spinlight._random import Seed, resolve_seed
 from spinlight.ising import Draws, Ising
 from spinlight.ising.problem import require_single
+from spinlight.samplers._blocks import faster
 from spinlight.samplers.base import Sampler
 from spinlight.samplers.strategies import Repeated, Restarts, Strategy
 
 _ROUNDING = 1e-9
 """Relative excess over a target that is taken for rounding of sums of real weights."""
-
-_DENSE_SHARE = 0.25
-"""Of all couplings: with more of them, visits of a dense problem are the faster ones."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,10 +123,10 @@ def solve(
     wanted = None if target is None else finite_number("target", target)
     strategy = _strategy(sampler)
     search = _Search(resolve_seed(seed), limit, wanted, progress)
-    faster = problem.to_dense() if _is_dense(problem) else problem.to_sparse()
-    _compile(strategy, faster)
+    form = faster(problem)
+    _compile(strategy, form)
     try:
-        search.run(lambda: strategy.rounds(faster, search.seed, search.left))
+        search.run(lambda: strategy.rounds(form, search.seed, search.left))
     except KeyboardInterrupt as interrupt:
         if search.best is None:
             raise
@@ -196,10 +194,6 @@ def _strategy(sampler: Sampler | Strategy | None) -> Strategy:
     if sampler is None:
         return Restarts()
     return sampler if isinstance(sampler, Strategy) else Repeated(sampler)
-
-
-def _is_dense(problem: Ising) -> bool:
-    return len(problem.edges()[0]) > _DENSE_SHARE * problem.sites * (problem.sites - 1) / 2
 
 
 def _compile(strategy: Strategy, problem: Ising) -> None:

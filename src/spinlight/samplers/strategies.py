@@ -7,12 +7,16 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
+
+from torch import Tensor
 
 from spinlight._checks import MOST, nonnegative_number, positive_integer, thread_count
 from spinlight._errors import InvalidSettingError
 from spinlight._random import derive_seed
 from spinlight.ising import Draws, Ising
 from spinlight.ising.packing import largest_local_field
+from spinlight.samplers._blocks import Blocks, halved
 from spinlight.samplers.annealing import SimulatedAnnealing
 from spinlight.samplers.base import Sampler, require_sampler
 from spinlight.samplers.schedules import LinearSchedule, QuenchedSchedule
@@ -23,9 +27,12 @@ Clock = Callable[[], float]
 REPEATS = 4
 """Rounds of one length, before it doubles: the longest round takes between an eighth and a quarter of the time so far."""
 
-_FIRST_SWEEPS = 64
-_FEWEST_SWEEPS = 32
-"""Twice the quench at the end of an anneal; shorter rounds find nothing."""
+_FIRST_SWEEPS = 1024
+_QUENCH = 16
+"""Sweeps that end an anneal; one of less than twice as many finds nothing."""
+
+_FROZEN = 1000.0
+"""beta of the quench, in the unit of `Restarts`."""
 
 _SAFE_SHARE = 0.9
 """Of the time left, what a last, shortened round may be expected to take."""
@@ -54,16 +61,18 @@ class Strategy(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class Restarts(Strategy):
-    """Simulated annealing from random states, again and again: four rounds of each length, then twice the length.
+    """Simulated annealing from random states, again and again, each time refined on ever larger blocks of sites.
 
-    Every round rises linearly in beta from `hot` to one of `cold`, in turn, and ends with a quench. Both are counted in the
-    problem's own unit, 1 / (mean cost of a flip in a state where every flip costs something), which a quench from random states
-    measures.
+    A round rises linearly in beta from `hot` to one of `cold`, in turn, and ends with a quench. Both are counted in the
+    problem's own unit, 1 / (mean cost of a flip in local minima, of those that cost something), which a quench from random
+    states measures. Sites whose relative orientation is the same in the best states of a round then become one block, and the
+    next round anneals the problem of the blocks, at most half as large; and so on, until all states agree. Four such descents
+    have the same length, then the length doubles.
 
     Args:
         chains: per round; sixteen per core leave none idle.
         hot: where rounds begin.
-        cold: where they end: the first for problems whose flips all cost about the same, the others where some cost far less.
+        cold: where they end: some for problems whose flips all cost about the same, some for those where costs differ widely.
         threads: how many to use (None: `torch.get_num_threads()`); the draws do not depend on it.
 
     Raises:
@@ -79,37 +88,60 @@ class Restarts(Strategy):
         """Check the settings."""
         positive_integer("chains", self.chains)
         thread_count(self.threads)
+        nonnegative_number("hot", self.hot)
         if not isinstance(self.cold, tuple | list) or not self.cold:
             raise InvalidSettingError(f"cold must be a tuple of at least one number, got {self.cold!r}")
-        nonnegative_number("hot", self.hot)
         for cold in self.cold:
             if nonnegative_number("cold", cold) < self.hot:
                 raise InvalidSettingError(f"an anneal goes from hot to cold: cold={cold} lies below hot={self.hot}")
 
     def rounds(self, problem: Ising, seed: int, left: Clock) -> Iterator[Draws]:
-        """Yield a quench and then one anneal after another; see `Strategy.rounds`."""
-        quenched = self._quenched(problem, seed)
-        yield quenched
-        unit = 1 / mean_cost(problem, quenched)
-        ends = itertools.cycle(self.cold)
-        frozen = min(1000 * unit, _sharpest(problem))
+        """Yield a quench, then one descent after another; see `Strategy.rounds`."""
+        started = time.perf_counter()
+        minima = self._quenched(problem, derive_seed(seed, 0))
+        seconds_per_sweep = (time.perf_counter() - started) / _QUENCH
+        yield minima
+        for number in itertools.count(1):
+            sweeps = _affordable(_FIRST_SWEEPS * 2 ** ((number - 1) // REPEATS), seconds_per_sweep, left)
+            if sweeps < 2 * _QUENCH:
+                return
+            anneal = partial(self._annealed, sweeps=sweeps, cold=self.cold[number % len(self.cold)])
+            started = time.perf_counter()
+            draws = anneal(problem, minima.spins, seed=derive_seed(seed, number))
+            seconds_per_sweep = (time.perf_counter() - started) / sweeps
+            yield draws
+            yield from _refined(problem, draws, anneal, derive_seed(seed, number))
 
-        def anneal(sweeps: int, seed: int) -> Draws:
-            schedule = QuenchedSchedule(first=min(self.hot * unit, frozen), last=min(next(ends) * unit, frozen))
-            sampler = SimulatedAnnealing(
-                sweeps=sweeps, beta=frozen, schedule=schedule, threads=self.threads, progress=False
-            )
-            return sampler.draw(problem, self.chains, seed=seed)
-
-        yield from _lengthening(anneal, _FIRST_SWEEPS, _FEWEST_SWEEPS, seed, left)
+    def _annealed(self, problem: Ising, minima: Tensor, *, sweeps: int, cold: float, seed: int) -> Draws:
+        unit = 1 / mean_cost(problem, minima)
+        frozen = min(_FROZEN * unit, _sharpest(problem))
+        schedule = QuenchedSchedule(first=min(self.hot * unit, frozen), last=min(cold * unit, frozen), quench=_QUENCH)
+        sampler = SimulatedAnnealing(
+            sweeps=sweeps, beta=frozen, schedule=schedule, threads=self.threads, progress=False
+        )
+        return sampler.draw(problem, self.chains, seed=seed)
 
     def _quenched(self, problem: Ising, seed: int) -> Draws:
         """Return local minima, or nearly so, from random states."""
         beta = _sharpest(problem)
-        sampler = SimulatedAnnealing(
-            sweeps=16, beta=beta, schedule=LinearSchedule(first=beta), threads=self.threads, progress=False
-        )
-        return sampler.draw(problem, self.chains, seed=derive_seed(seed, 0))
+        schedule = LinearSchedule(first=beta)
+        sampler = SimulatedAnnealing(sweeps=_QUENCH, beta=beta, schedule=schedule, threads=self.threads, progress=False)
+        return sampler.draw(problem, self.chains, seed=seed)
+
+
+def _refined(problem: Ising, draws: Draws, anneal: Callable[..., Draws], seed: int) -> Iterator[Draws]:
+    """Yield the best state of the problem's blocks, of the blocks' blocks, and so on, as a state of the problem itself."""
+    levels: list[Blocks] = []
+    coarse = problem
+    while (blocks := halved(coarse, draws.top(len(draws)).spins)) is not None:
+        levels.append(blocks)
+        coarse = blocks.problem
+        draws = anneal(coarse, blocks.states, seed=derive_seed(seed, len(levels)))
+        best = draws.top(1)
+        spins = best.spins
+        for level in reversed(levels):
+            spins = level.expanded(spins)
+        yield replace(best, spins=spins, energies=problem.energy(spins))
 
 
 @dataclass(frozen=True)
@@ -137,44 +169,29 @@ class Repeated(Strategy):
     def rounds(self, problem: Ising, seed: int, left: Clock) -> Iterator[Draws]:
         """Yield one draw of the sampler after another; see `Strategy.rounds`."""
         length = next((name for name in ("sweeps", "steps") if hasattr(self.sampler, name)), None)
-        if length is None:
-            for number in itertools.count(1):
-                yield self.sampler.draw(problem, self.count, seed=derive_seed(seed, number))
-        else:
-            first = max(1, getattr(self.sampler, length) // 16)
-
-            def draw(steps: int, seed: int) -> Draws:
-                longer: Sampler = replace(self.sampler, **{length: steps})  # type: ignore[type-var]  # every sampler is a dataclass
-                return longer.draw(problem, self.count, seed=seed)
-
-            yield from _lengthening(draw, first, 1, seed, left)
-
-
-def _lengthening(draw: Callable[[int, int], Draws], first: int, fewest: int, seed: int, left: Clock) -> Iterator[Draws]:
-    """Yield draws of growing length, and when time runs out, shorter ones that still fit in.
-
-    Args:
-        draw: takes a length and a seed.
-        first: length of the first rounds.
-        fewest: shorter rounds are not worth while.
-        seed, left: as `Strategy.rounds`.
-    """
-    seconds_per_step = 0.0
-    for number in itertools.count(1):
-        length = min(first * 2 ** ((number - 1) // REPEATS), MOST)
-        if seconds_per_step:
-            length = min(length, int(_SAFE_SHARE * left() / seconds_per_step))
-        if length < fewest:
-            return
-        started = time.perf_counter()
-        draws = draw(length, derive_seed(seed, number))
-        seconds_per_step = (time.perf_counter() - started) / length
-        yield draws
+        first = max(1, getattr(self.sampler, length) // 16) if length else 1
+        seconds_per_step = 0.0
+        for number in itertools.count(1):
+            steps = _affordable(first * 2 ** ((number - 1) // REPEATS), seconds_per_step, left)
+            if steps < 1:
+                return
+            # Every sampler is a dataclass.
+            sampler = replace(self.sampler, **{length: steps}) if length else self.sampler  # type: ignore[type-var]
+            started = time.perf_counter()
+            draws = sampler.draw(problem, self.count, seed=derive_seed(seed, number))
+            seconds_per_step = (time.perf_counter() - started) / steps
+            yield draws
 
 
-def mean_cost(problem: Ising, draws: Draws) -> float:
+def _affordable(length: int, seconds_per_step: float, left: Clock) -> int:
+    """Return the length of the next round: less than wanted where the time left would not do."""
+    wanted = min(length, MOST)
+    return min(wanted, int(_SAFE_SHARE * left() / seconds_per_step)) if seconds_per_step else wanted
+
+
+def mean_cost(problem: Ising, spins: Tensor) -> float:
     """Return what a flip costs on average, of those flips that cost something; 1 where none does."""
-    costs = 2 * draws.spins * problem.local_fields(draws.spins)
+    costs = 2 * spins * problem.local_fields(spins)
     return float(costs[costs > 0].mean()) if bool((costs > 0).any()) else 1.0
 
 
