@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -91,7 +92,8 @@ def solve(
     """Return the state of lowest energy that many rounds of drawing find in a given time.
 
     Each round has a seed of its own, derived from `seed`; the sequence of rounds does not depend on the clock, which only cuts
-    it: it shortens the last rounds and gives up the one that is running when the time is over.
+    it: it shortens the last rounds and gives up the one that is running when the time is over. Ctrl-C raises an
+    `InterruptedSolveError` with the best state so far, before the first round is over an ordinary `KeyboardInterrupt`.
 
     Args:
         problem: a single problem; one with more than a quarter of all couplings is solved as a dense one.
@@ -107,7 +109,6 @@ def solve(
     Raises:
         InvalidProblemError: no Ising problem.
         InvalidSettingError: a batch, a setting outside its domain, or a time in which not one round could be completed.
-        KeyboardInterrupt: Ctrl-C; after the first round an `InterruptedSolveError` with the best state so far.
 
     Cost:
         As that of the sampler; the time limit is kept to within a sweep of the problem.
@@ -146,11 +147,10 @@ class _Search:
     """The state of a search: its clock and the best so far."""
 
     def __init__(self, seed: int, limit: float, target: float | None, progress: Progress | None) -> None:
-        self.seed, self.best = seed, None
+        self.seed = seed
+        self.best: Solution | None = None
         self._limit, self._target, self._progress = limit, target, progress
         self._started = time.perf_counter()
-
-    best: Solution | None
 
     def left(self) -> float:
         """Return the seconds that are left."""
@@ -159,15 +159,12 @@ class _Search:
     def run(self, rounds: Callable[[], Iterator[Draws]]) -> None:
         """Go through the rounds until the target is reached or the time is over."""
         self._started = time.perf_counter()
-        with watched(self._check):
-            try:
-                for number, draws in enumerate(rounds(), 1):
-                    self._add(draws, number)
-                    self._check()
-                    if self.best is not None and self.best.reached:
-                        break
-            except _TimeIsOverError:
-                pass
+        with watched(self._check), suppress(_TimeIsOverError):
+            for number, draws in enumerate(rounds(), 1):
+                self._add(draws, number)
+                self._check()
+                if self.best is not None and self.best.reached:
+                    break
         if self.best is not None:
             self.best = replace(self.best, seconds=self._limit - self.left())
 
@@ -197,7 +194,12 @@ def _strategy(sampler: Sampler | Strategy | None) -> Strategy:
 
 
 def _compile(strategy: Strategy, problem: Ising) -> None:
-    """Run one round and a bit on two spins, so that compiling the kernels costs no time of the search."""
+    """Begin a round on two spins, so that compiling the kernels costs no time of the search."""
+
+    def give_up() -> None:
+        raise _TimeIsOverError
+
     pair = Ising([0.0, 0.0], [[0.0, 1.0], [1.0, 0.0]])
     rounds = strategy.rounds(pair.to_sparse() if problem.is_sparse else pair, 0, lambda: 1.0)
-    next(rounds)
+    with watched(give_up), suppress(_TimeIsOverError):
+        next(rounds)
