@@ -80,7 +80,7 @@ def test_an_npz_problem_is_solved_in_spins_and_draws_are_written(tmp_path: Path)
         ["--sampler", "SimulatedAnnealing", "--set", "beta=5"],
         ["--sampler", "LangevinBifurcation"],
         ["--sampler", "Quantized", "--set", "sampler=Gibbs"],
-        ["--set", "chains=4", "--set", "cold=[8, 16, 32]"],
+        ["--set", "chains=4", "--set", "cold=32"],
     ],
 )
 def test_samplers_and_settings_are_chosen_by_name(graph: Path, options: list[str]) -> None:

@@ -29,12 +29,6 @@ SCHEDULES = [
     CustomSchedule((0.1, 2.0, 1.0, 3.0)),
     QuenchedSchedule(first=0.0, last=1.0),
 ]
-    GeometricSchedule(),
-    GeometricSchedule(first=0.05),
-    LinearSchedule(),
-    CustomSchedule((0.1, 2.0, 1.0, 3.0)),
-    QuenchedSchedule(first=0.0, last=1.0),
-]
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)

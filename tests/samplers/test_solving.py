@@ -169,7 +169,9 @@ def test_a_batch_or_no_problem_is_refused() -> None:
         solve(None, time_limit_s=1.0)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("settings", [{"chains": 0}, {"hot": -1.0}, {"cold": ()}, {"cold": (0.5,)}, {"threads": 0}])
+@pytest.mark.parametrize(
+    "settings", [{"chains": 0}, {"hot": -1.0}, {"cold": float("inf")}, {"cold": 0.5}, {"threads": 0}]
+)
 def test_restarts_refuses_settings_outside_their_domain(settings: dict[str, object]) -> None:
     with pytest.raises(InvalidSettingError):
         Restarts(**settings)  # type: ignore[arg-type]

@@ -63,7 +63,7 @@ class Strategy(ABC):
 class Restarts(Strategy):
     """Simulated annealing from random states, again and again, each time refined on ever larger blocks of sites.
 
-    A round rises linearly in beta from `hot` to one of `cold`, in turn, and ends with a quench. Both are counted in the
+    A round rises linearly in beta from `hot` to `cold` and ends with a quench. Both are counted in the
     problem's own unit, 1 / (mean cost of a flip in local minima, of those that cost something), which a quench from random
     states measures. Sites whose relative orientation is the same in the best states of a round then become one block, and the
     next round anneals the problem of the blocks, at most half as large; and so on, until all states agree. Four such descents
@@ -72,7 +72,7 @@ class Restarts(Strategy):
     Args:
         chains: per round; sixteen per core leave none idle.
         hot: where rounds begin.
-        cold: where they end: some for problems whose flips all cost about the same, some for those where costs differ widely.
+        cold: where they end.
         threads: how many to use (None: `torch.get_num_threads()`); the draws do not depend on it.
 
     Raises:
@@ -81,19 +81,17 @@ class Restarts(Strategy):
 
     chains: int = 32
     hot: float = 1.0
-    cold: tuple[float, ...] = (24.0, 64.0)
+    cold: float = 24.0
     threads: int | None = None
 
     def __post_init__(self) -> None:
         """Check the settings."""
         positive_integer("chains", self.chains)
         thread_count(self.threads)
-        nonnegative_number("hot", self.hot)
-        if not isinstance(self.cold, tuple | list) or not self.cold:
-            raise InvalidSettingError(f"cold must be a tuple of at least one number, got {self.cold!r}")
-        for cold in self.cold:
-            if nonnegative_number("cold", cold) < self.hot:
-                raise InvalidSettingError(f"an anneal goes from hot to cold: cold={cold} lies below hot={self.hot}")
+        if nonnegative_number("hot", self.hot) > nonnegative_number("cold", self.cold):
+            raise InvalidSettingError(
+                f"an anneal goes from hot to cold, in beta: hot={self.hot} exceeds cold={self.cold}"
+            )
 
     def rounds(self, problem: Ising, seed: int, left: Clock) -> Iterator[Draws]:
         """Yield a quench, then one descent after another; see `Strategy.rounds`."""
@@ -107,17 +105,19 @@ class Restarts(Strategy):
             sweeps = _affordable(_FIRST_SWEEPS * 2 ** ((number - 1) // REPEATS), seconds_per_sweep, left)
             if sweeps < 2 * _QUENCH:
                 return
-            anneal = partial(self._annealed, sweeps=sweeps, cold=self.cold[number % len(self.cold)])
+            anneal = partial(self._annealed, sweeps=sweeps)
             started = time.perf_counter()
             draws = anneal(problem, minima.spins, seed=derive_seed(seed, number))
             seconds_per_sweep = (time.perf_counter() - started) / sweeps
             yield draws
             yield from _refined(problem, draws, anneal, derive_seed(seed, number))
 
-    def _annealed(self, problem: Ising, minima: Tensor, *, sweeps: int, cold: float, seed: int) -> Draws:
+    def _annealed(self, problem: Ising, minima: Tensor, *, sweeps: int, seed: int) -> Draws:
         unit = 1 / mean_cost(problem, minima)
         frozen = min(_FROZEN * unit, _sharpest(problem))
-        schedule = QuenchedSchedule(first=min(self.hot * unit, frozen), last=min(cold * unit, frozen), quench=_QUENCH)
+        schedule = QuenchedSchedule(
+            first=min(self.hot * unit, frozen), last=min(self.cold * unit, frozen), quench=_QUENCH
+        )
         sampler = SimulatedAnnealing(
             sweeps=sweeps, beta=frozen, schedule=schedule, threads=self.threads, progress=False
         )
