@@ -26,7 +26,6 @@ class Blocks:
         problem: over t.
         reference: a state of the sites, -1/+1, int8, shape (sites,).
         members: the block of each site, int64, shape (sites,).
-        states: those that the blocks come from, as states of the blocks, int8, shape (count, blocks).
 
     References:
         Houdayer & Martin, "Renormalization for discrete optimization", Phys. Rev. Lett. 83 (1999) 1030. Theirs picks the states
@@ -36,7 +35,6 @@ class Blocks:
     problem: Ising
     reference: Tensor
     members: Tensor
-    states: Tensor
 
     def expanded(self, spins: Tensor) -> Tensor:
         """Return states of the blocks as states of the sites."""
@@ -54,7 +52,7 @@ def halved(problem: Ising, spins: Tensor) -> Blocks | None:
     while count > 1:
         members = _members(problem, spins[:count].numpy())
         if members.max() < problem.sites // 2:
-            return _blocks(problem, spins[:count], members) if members.any() else None
+            return _blocks(problem, spins[0], members) if members.any() else None
         count //= 2
     return None
 
@@ -78,10 +76,10 @@ def _members(problem: Ising, spins: NDArray[np.int8]) -> NDArray[np.int64]:
     return connected_components(graph, directed=False)[1].astype(np.int64)
 
 
-def _blocks(problem: Ising, spins: Tensor, members: NDArray[np.int64]) -> Blocks:
+def _blocks(problem: Ising, reference: Tensor, members: NDArray[np.int64]) -> Blocks:
     from scipy.sparse import coo_array, csr_array
 
-    sites, blocks, reference = problem.sites, int(members.max()) + 1, spins[0]
+    sites, blocks = problem.sites, int(members.max()) + 1
     signs = csr_array((reference.numpy().astype(np.float64), (np.arange(sites), members)), shape=(sites, blocks))
     rows, columns, weights = (part.numpy() for part in problem.edges())
     upper = coo_array((weights, (rows, columns)), shape=(sites, sites)).tocsr()
@@ -90,5 +88,4 @@ def _blocks(problem: Ising, spins: Tensor, members: NDArray[np.int64]) -> Blocks
     couplings = between - coo_array((within, (np.arange(blocks),) * 2), shape=(blocks, blocks))
     couplings.eliminate_zeros()
     reduced = Ising(signs.T @ problem.fields.numpy(), couplings, problem.offset - within.sum() / 2)
-    _, first = np.unique(members, return_index=True)
-    return Blocks(faster(reduced), reference, torch.from_numpy(members), (spins * reference)[:, first])
+    return Blocks(faster(reduced), reference, torch.from_numpy(members))

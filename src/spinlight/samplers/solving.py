@@ -29,7 +29,7 @@ class Solution:
     """The best state that was found.
 
     Args:
-        draws: this one state, with the sampler, settings and seed of the round that found it.
+        draws: this one state, with the sampler, settings and seed of the round that found it, if need be on blocks of sites.
         seed: the integer that names all rounds.
         seconds: from the first round to the end.
         found_s: seconds until this state was found.

@@ -63,11 +63,11 @@ class Strategy(ABC):
 class Restarts(Strategy):
     """Simulated annealing from random states, again and again, each time refined on ever larger blocks of sites.
 
-    A round rises linearly in beta from `hot` to `cold` and ends with a quench. Both are counted in the
-    problem's own unit, 1 / (mean cost of a flip in local minima, of those that cost something), which a quench from random
-    states measures. Sites whose relative orientation is the same in the best states of a round then become one block, and the
-    next round anneals the problem of the blocks, at most half as large; and so on, until all states agree. Four such descents
-    have the same length, then the length doubles.
+    A round rises linearly in beta from `hot` to `cold` and ends with a quench. Both are counted in the problem's own unit,
+    1 / (mean cost of a flip in local minima, of those that cost something), which a quench from random states measures. Sites
+    whose relative orientation is the same in the best states of a round then become one block, and the next round anneals the
+    problem of the blocks, at most half as large, at the same temperatures; and so on, until all states agree. Four such
+    descents have the same length, then the length doubles.
 
     Args:
         chains: per round; sixteen per core leave none idle.
@@ -96,6 +96,7 @@ class Restarts(Strategy):
     def rounds(self, problem: Ising, seed: int, left: Clock) -> Iterator[Draws]:
         """Yield a quench, then one descent after another; see `Strategy.rounds`."""
         minima = self._quenched(problem, derive_seed(seed, 0))
+        unit = 1 / mean_cost(problem, minima.spins)
         yield minima
         # The first time includes the graph's colouring, and says little about a sweep.
         started = time.perf_counter()
@@ -105,15 +106,14 @@ class Restarts(Strategy):
             sweeps = _affordable(_FIRST_SWEEPS * 2 ** ((number - 1) // REPEATS), seconds_per_sweep, left)
             if sweeps < 2 * _QUENCH:
                 return
-            anneal = partial(self._annealed, sweeps=sweeps)
+            anneal = partial(self._annealed, unit=unit, sweeps=sweeps)
             started = time.perf_counter()
-            draws = anneal(problem, minima.spins, seed=derive_seed(seed, number))
+            draws = anneal(problem, seed=derive_seed(seed, number))
             seconds_per_sweep = (time.perf_counter() - started) / sweeps
             yield draws
             yield from _refined(problem, draws, anneal, derive_seed(seed, number))
 
-    def _annealed(self, problem: Ising, minima: Tensor, *, sweeps: int, seed: int) -> Draws:
-        unit = 1 / mean_cost(problem, minima)
+    def _annealed(self, problem: Ising, *, unit: float, sweeps: int, seed: int) -> Draws:
         frozen = min(_FROZEN * unit, _sharpest(problem))
         schedule = QuenchedSchedule(
             first=min(self.hot * unit, frozen), last=min(self.cold * unit, frozen), quench=_QUENCH
@@ -138,7 +138,7 @@ def _refined(problem: Ising, draws: Draws, anneal: Callable[..., Draws], seed: i
     while (blocks := halved(coarse, draws.top(len(draws)).spins)) is not None:
         levels.append(blocks)
         coarse = blocks.problem
-        draws = anneal(coarse, blocks.states, seed=derive_seed(seed, len(levels)))
+        draws = anneal(coarse, seed=derive_seed(seed, len(levels)))
         best = draws.top(1)
         spins = best.spins
         for level in reversed(levels):
