@@ -7,14 +7,20 @@ torch's bare product of the same two matrices, from the same number of threads, 
 multiply-adds per second. "success" rows give the share of single runs that pass through the best known cut, beside the published
 share; the interval is Wilson's at 95 %, and the row holds where its upper end reaches the published value (Reifenstein et al.
 2021, table B1). Steps are those that the published time to solution implies (G1), or 20,000 (80,000 for G22). Data: SPINLIGHT_DATA.
+
+"biqmac", "gset" and "planted" rows run `spinlight.samplers.solve` with its defaults on one problem after another, for 10 s each (60 s
+on the G-set), less where the best known energy is reached. A share's row names the problems that missed it, with their energies
+above the optimum; its interval is Wilson's. A gap is (best known - found) / best known; its spread is that over the graphs.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
+import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -22,8 +28,10 @@ import numpy as np
 import torch
 
 import harness
+import instances
 import problems
 from harness import Case, Claim, Settings
+from instances import Instance
 from spinlight._files import data_folder
 from spinlight.ising import Ising, read_problem
 from spinlight.samplers import (
@@ -36,6 +44,7 @@ from spinlight.samplers import (
     SimulatedAnnealing,
     SimulatedBifurcation,
     TruncatedWigner,
+    solve,
 )
 
 RUNS = 128
@@ -91,6 +100,10 @@ def cases() -> list[Case]:
         *(Case(f"step/{sites}", partial(_steps, sites)) for sites in (500, 1000)),
         *(Case(f"sk-100/{name}", partial(_all_found, name, make)) for name, make in _solvers().items()),
         *(Case(row.name, partial(_success, row)) for row in published()),
+        Case("biqmac", _biqmac),
+        Case("planted", _planted),
+        Case("gset/G1-G21", partial(_gset, 1, 21, 0.05)),
+        Case("gset/G22-G54", partial(_gset, 22, 54, 0.15)),
     ]
 
 
@@ -185,6 +198,78 @@ def _success(row: Published, settings: Settings) -> list[Claim]:
     peers = {"published": row.share, "steps": float(row.steps), "runs": float(runs), "best cut": -float(energies.min())}
     share = wins / runs
     return [Claim(row.name, share, "of runs", (low, high), row.share, peers, seconds, "least", high - share)]
+
+
+@dataclass(frozen=True)
+class Result:
+    """How close `solve` came to the best known energy.
+
+    Args:
+        name: of the problem.
+        excess: energy found minus the best known.
+        relative: that over the size of the best known, in percent.
+        seconds: that it took.
+    """
+
+    name: str
+    excess: float
+    relative: float
+    seconds: float
+
+    @property
+    def found(self) -> bool:
+        """Whether the best known energy was reached, but for rounding."""
+        return self.relative < 1e-7
+
+
+def solved(chosen: Iterable[Instance], time_limit_s: float) -> list[Result]:
+    """Return how close the default strategy comes to each of the problems, all cores at its disposal."""
+    torch.set_num_threads(harness.cores())
+    results = []
+    for instance in chosen:
+        solution = solve(instance.read(), time_limit_s=time_limit_s, target=instance.best, seed=1)
+        excess = solution.energy - instance.best
+        results.append(Result(instance.name, excess, 100 * excess / abs(instance.best), solution.seconds))
+    return results
+
+
+def share_found(row: str, results: Sequence[Result], required: float | None) -> Claim:
+    """Return the share of problems whose best known energy was reached, and by how much the others missed it."""
+    found = sum(result.found for result in results)
+    missed = {result.name: result.excess for result in results if not result.found}
+    share, interval = found / len(results), wilson(found, len(results))
+    peers = {"problems": float(len(results)), "slowest s": max(result.seconds for result in results), **missed}
+    return Claim(row, share, "of problems", interval, required, peers, sum(result.seconds for result in results))
+
+
+def gaps(row: str, results: Sequence[Result], required: float) -> list[Claim]:
+    """Return the largest and the median gap to the best known energy, in percent."""
+    relative = [result.relative for result in results]
+    spread, seconds = (min(relative), max(relative)), sum(result.seconds for result in results)
+    peers = {result.name: result.relative for result in results}
+    largest = Claim(f"{row}/largest gap", max(relative), "%", spread, required, peers, seconds, "most")
+    median = statistics.median(relative)
+    return [largest, Claim(f"{row}/median gap", median, "%", spread, None, {}, seconds, "most")]
+
+
+def _biqmac(settings: Settings) -> list[Claim]:
+    claims, results = [], list[Result]()
+    for family in instances.FAMILIES:
+        part = solved(itertools.islice(instances.biqmac(family), 3 if settings.quick else None), 10.0)
+        claims.append(share_found(f"biqmac/{family}/found", part, None))
+        results += part
+    return [*claims, share_found("biqmac/found", results, 0.97)]
+
+
+def _planted(settings: Settings) -> list[Claim]:
+    chosen = itertools.islice(instances.planted(), 3 if settings.quick else None)
+    return [share_found("planted/found", solved(chosen, 10.0), None)]
+
+
+def _gset(first: int, last: int, required: float, settings: Settings) -> list[Claim]:
+    graphs = instances.gset(first, first + 1 if settings.quick else last)
+    results = solved(graphs, 1.0 if settings.quick else 60.0)
+    return gaps(f"gset/G{first}-G{last}", results, required)
 
 
 def wilson(wins: int, runs: int, z: float = 1.96) -> tuple[float, float]:

@@ -62,3 +62,21 @@ def test_nothing_is_shown_where_there_is_no_terminal_or_no_wish(wanted: bool, mo
         monkeypatch.setattr(sys, "stderr", io.StringIO())
     with _progress.progress_bar("Walking", wanted) as report:
         assert report is None
+
+
+class EnoughError(Exception):
+    """Raised by a watch."""
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_a_watch_can_end_a_run_with_or_without_a_bar(shown: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def enough() -> None:
+        raise EnoughError
+
+    terminal(monkeypatch)
+    with _progress.watched(enough), _progress.progress_bar("Walking", shown) as report:
+        assert report is not None
+        with pytest.raises(EnoughError):
+            report(1, 2)
+    with _progress.progress_bar("Walking", False) as report:
+        assert report is None

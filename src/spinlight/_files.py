@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import zipfile
@@ -29,6 +30,16 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
+
+
+def require_writable(path: str | os.PathLike[str]) -> None:
+    """Raise the OSError that `atomic_file` would meet, before there is anything to write."""
+    target = Path(path)
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
+    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    _opened(draft, target).close()
+    draft.unlink()
 
 
 def _opened(draft: Path, target: Path) -> IO[bytes]:

@@ -1,4 +1,4 @@
-"""Progress bars for long runs, on a terminal only."""
+"""Progress bars for long runs, on a terminal only, and a watch over runs that may have to end early."""
 
 from __future__ import annotations
 
@@ -6,23 +6,43 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 SHOWN_AFTER_SECONDS = 2.0
 """Shorter runs show nothing."""
+
+_watch: ContextVar[Callable[[], None] | None] = ContextVar("watch", default=None)
+
+
+@contextmanager
+def watched(check: Callable[[], None]) -> Iterator[None]:
+    """Call `check` about twenty times a second while a kernel runs within the block; what it raises ends the run."""
+    token = _watch.set(check)
+    try:
+        yield
+    finally:
+        _watch.reset(token)
 
 
 @contextmanager
 def progress_bar(title: str, wanted: bool = True) -> Iterator[Callable[[int, int], None] | None]:
     """Yield a function of (done, total) that draws a bar with an ETA on stderr once a run has lasted two seconds.
 
-    Yields None, and so costs nothing, where no bar is wanted or stderr is no terminal.
+    Yields None, and so costs nothing, where no bar is wanted or stderr is no terminal, and nobody watches.
     """
+    check = _watch.get()
     if not wanted or not sys.stderr.isatty():
-        yield None
+        yield None if check is None else lambda done, total: check()
         return
     bar = _Bar(title)
+
+    def update(done: int, total: int) -> None:
+        if check is not None:
+            check()
+        bar.update(done, total)
+
     try:
-        yield bar.update
+        yield update
     finally:
         bar.close()
 

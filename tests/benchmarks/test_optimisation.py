@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
+import instances
 import optimisation
 from harness import Settings
-from spinlight.ising import Ising
+from spinlight.ising import Ising, ground_states
 from spinlight.samplers import CoherentIsingMachine
 
 TINY = Settings(quick=True, seeds=1)
@@ -56,3 +57,38 @@ def test_published_ground_energies_are_reached_and_a_wrong_sign_would_not_be(dat
     found, seconds = optimisation._all_found("annealing", optimisation._solvers()["annealing"], TINY)
     assert (found.value, found.holds) == (10.0, True)
     assert seconds.holds
+
+
+def test_a_small_problem_is_solved_and_counted() -> None:
+    pair = Ising([0.0, 0.0], [[0.0, 1.0], [1.0, 0.0]])
+    results = optimisation.solved(
+        [instances.Instance("reached", lambda: pair, -1.0), instances.Instance("beyond", lambda: pair, -2.0)], 0.2
+    )
+    assert [result.found for result in results] == [True, False]
+    assert [result.relative for result in results] == [0.0, 50.0]
+    share = optimisation.share_found("pairs/found", results, 0.97)
+    assert (share.value, share.holds, share.peers["beyond"]) == (0.5, False, 1.0)
+    assert "reached" not in share.peers
+
+
+def test_the_largest_gap_is_the_claim() -> None:
+    results = [optimisation.Result(f"G{number}", number, number / 100, 1.0) for number in range(5)]
+    largest, median = optimisation.gaps("gset/G0-G4", results, 0.03)
+    assert (largest.value, largest.holds, largest.peers["G3"]) == (0.04, False, 0.03)
+    assert (median.value, median.holds) == (0.02, True)
+
+
+@pytest.mark.usefixtures("data_folder")
+def test_published_optima_are_energies_of_the_problems() -> None:
+    """Enumerated: a QUBO of 20 units; the sign of a cut is checked by its size, below the sum of weights."""
+    small = next(instance for instance in instances.biqmac("gka") if instance.name == "gka1b")
+    cut = next(instances.biqmac("rudy"))
+    assert small.read().sites == 20
+    assert ground_states(small.read())[0].item() == small.best
+    assert 0 < -cut.best < 2 * -float(cut.read().offset)
+
+
+@pytest.mark.usefixtures("data_folder")
+def test_planted_energies_are_those_of_small_problems_solved() -> None:
+    first = next(instances.planted())
+    assert optimisation.solved([first], 10.0)[0].found

@@ -15,13 +15,20 @@ from spinlight.samplers import (
     GeometricSchedule,
     Gibbs,
     LinearSchedule,
+    QuenchedSchedule,
     Sampler,
     Schedule,
     SimulatedAnnealing,
 )
 from spinlight.samplers.schedules import hot_beta
 
-SCHEDULES = [GeometricSchedule(), GeometricSchedule(first=0.05), LinearSchedule(), CustomSchedule((0.1, 2.0, 1.0, 3.0))]
+SCHEDULES = [
+    GeometricSchedule(),
+    GeometricSchedule(first=0.05),
+    LinearSchedule(),
+    CustomSchedule((0.1, 2.0, 1.0, 3.0)),
+    QuenchedSchedule(first=0.0, last=1.0),
+]
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
@@ -43,6 +50,12 @@ def test_the_linear_schedule_has_a_constant_step() -> None:
 
 def test_the_custom_schedule_interpolates() -> None:
     np.testing.assert_allclose(CustomSchedule((0.0, 4.0, 2.0)).betas(random_ising(4, seed=1), 5, 2.0), [0, 2, 4, 3, 2])
+
+
+def test_a_quench_follows_the_rise() -> None:
+    schedule = QuenchedSchedule(first=0.0, last=2.0, quench=2)
+    np.testing.assert_allclose(schedule.betas(random_ising(4, seed=1), 5, 9.0), [0.0, 1.0, 2.0, 9.0, 9.0])
+    np.testing.assert_allclose(schedule.betas(random_ising(4, seed=1), 1, 9.0), [9.0])
 
 
 @pytest.mark.parametrize("sparse", [False, True])
@@ -81,6 +94,12 @@ def test_slower_annealing_ends_lower() -> None:
         (lambda: SimulatedAnnealing(schedule="linear"), "schedule"),  # type: ignore[arg-type]
         (lambda: SimulatedAnnealing(schedule=GeometricSchedule(first=2.0)).draw(random_ising(2, seed=1), 1), "rises"),
         (lambda: SimulatedAnnealing(schedule=LinearSchedule(first=2.0)).draw(random_ising(2, seed=1), 1), "rises"),
+        (lambda: QuenchedSchedule(first=2.0, last=1.0), "rises"),
+        (lambda: QuenchedSchedule(first=0.0, last=1.0, quench=0), "quench"),
+        (
+            lambda: SimulatedAnnealing(schedule=QuenchedSchedule(first=0.0, last=2.0)).draw(random_ising(2, seed=1), 1),
+            "rises",
+        ),
         (lambda: GeometricSchedule(first=0.0), "first"),
         (lambda: LinearSchedule(first=-1.0), "first"),
         (lambda: CustomSchedule(()), "point"),

@@ -39,12 +39,11 @@ from spinlight.samplers import (
     TopK,
     Unique,
 )
-
-# Ray starts its processes by fork and exec; other tests may have imported JAX, which warns of every fork.
-pytestmark = pytest.mark.filterwarnings(r"ignore:os\.fork\(\) was called:RuntimeWarning")
 from spinlight.samplers.distributed import _joined
 
 ray = pytest.importorskip("ray")
+# Ray starts its processes by fork and exec; other tests may have imported JAX, which warns of every fork.
+pytestmark = pytest.mark.filterwarnings(r"ignore:os\.fork\(\) was called:RuntimeWarning")
 
 PROBLEM = random_ising(6, seed=1, scale=0.4)
 GIBBS = Gibbs(sweeps=50)

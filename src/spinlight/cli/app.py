@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import spinlight
-from spinlight.cli import cells, samplers
+from spinlight.cli import cells, samplers, solve
 
 app = typer.Typer(
     help="Energy-based models in PyTorch, sampled by Ising machines.",
@@ -18,6 +18,7 @@ app = typer.Typer(
 )
 app.add_typer(cells.app, name="cells")
 app.command(epilog="Example: spinlight samplers --json")(samplers.samplers)
+app.command(epilog="Example: spinlight solve G14.txt.gz --time-limit 60 --target 3064 --out G14.json")(solve.solve)
 
 
 def _version(wanted: bool) -> None:

@@ -15,7 +15,18 @@ from spinlight.ising.enumeration import (
     ground_states,
     log_partition,
 )
-from spinlight.ising.files import cut_value, read_biqmac, read_npz, read_problem, read_rudy, write_npz, write_rudy
+from spinlight.ising.files import (
+    ProblemFile,
+    cut_value,
+    read_biqmac,
+    read_json,
+    read_npz,
+    read_problem,
+    read_problem_file,
+    read_rudy,
+    write_npz,
+    write_rudy,
+)
 from spinlight.ising.kaiwu import ising_from_kaiwu, kaiwu_from_ising, spins_from_kaiwu_rows
 from spinlight.ising.partition import LogPartition
 from spinlight.ising.problem import Ising
@@ -29,6 +40,7 @@ __all__ = [
     "Ising",
     "Law",
     "LogPartition",
+    "ProblemFile",
     "SupportsDraw",
     "all_states",
     "bits_from_ising",
@@ -50,8 +62,10 @@ __all__ = [
     "log_partition",
     "qubo_from_ising",
     "read_biqmac",
+    "read_json",
     "read_npz",
     "read_problem",
+    "read_problem_file",
     "read_rudy",
     "spins_from_bits",
     "spins_from_kaiwu_rows",

@@ -28,7 +28,15 @@ from spinlight.samplers.persistent import Persistent
 from spinlight.samplers.population import PopulationAnnealing
 from spinlight.samplers.quantized import Quantized
 from spinlight.samplers.reweighted import Reweighted
-from spinlight.samplers.schedules import CustomSchedule, GeometricSchedule, LinearSchedule, Schedule
+from spinlight.samplers.schedules import (
+    CustomSchedule,
+    GeometricSchedule,
+    LinearSchedule,
+    QuenchedSchedule,
+    Schedule,
+)
+from spinlight.samplers.solving import InterruptedSolveError, Solution, solve
+from spinlight.samplers.strategies import Repeated, Restarts, Strategy
 from spinlight.samplers.temperature import (
     BetaEstimator,
     ConditionalMeans,
@@ -60,6 +68,7 @@ __all__ = [
     "GeometricSchedule",
     "Gibbs",
     "Histogram",
+    "InterruptedSolveError",
     "LangevinBifurcation",
     "LinearSchedule",
     "MarkovChain",
@@ -70,13 +79,18 @@ __all__ = [
     "PopulationAnnealing",
     "PseudoLikelihood",
     "Quantized",
+    "QuenchedSchedule",
+    "Repeated",
+    "Restarts",
     "Reweighted",
     "Sampler",
     "Schedule",
     "SeparatedFeedbackControl",
     "SimulatedAnnealing",
     "SimulatedBifurcation",
+    "Solution",
     "SolveSampler",
+    "Strategy",
     "TopK",
     "Trace",
     "TruncatedWigner",
@@ -87,4 +101,5 @@ __all__ = [
     "independent_fields",
     "mixing",
     "record",
+    "solve",
 ]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spinlight._checks import nonnegative_number, positive_number
+from spinlight._checks import nonnegative_number, positive_integer, positive_number
 from spinlight._errors import InvalidSettingError
 from spinlight.ising import Ising
 from spinlight.ising.packing import largest_local_field
@@ -70,6 +70,36 @@ class LinearSchedule(Schedule):
                 f"a linear schedule rises: first={self.first} lies above the sampler's beta={beta}"
             )
         return np.linspace(self.first, beta, sweeps) if sweeps > 1 else np.full(sweeps, beta)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuenchedSchedule(Schedule):
+    """Rises by a constant amount per sweep up to `last`, then jumps to the wanted beta: an anneal and a descent to a local minimum.
+
+    Args:
+        first: beta of the first sweep, at least 0.
+        last: beta at the end of the rise, between `first` and the wanted beta.
+        quench: sweeps at the wanted beta, at least 1; a run that is no longer is all quench.
+    """
+
+    first: float
+    last: float
+    quench: int = 16
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        positive_integer("quench", self.quench)
+        if nonnegative_number("first", self.first) > nonnegative_number("last", self.last):
+            raise InvalidSettingError(f"a quenched schedule rises: first={self.first} lies above last={self.last}")
+
+    def betas(self, problem: Ising, sweeps: int, beta: float) -> NDArray[np.float64]:
+        """Return the arithmetic sequence from `first` to `last`, then `quench` times `beta`."""
+        if self.last > beta:
+            raise InvalidSettingError(
+                f"a quenched schedule rises: last={self.last} lies above the sampler's beta={beta}"
+            )
+        rise = np.linspace(self.first, self.last, max(0, sweeps - self.quench))
+        return np.append(rise, np.full(sweeps - len(rise), beta))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,203 @@
+"""How the rounds of `solve` follow each other: what is drawn, for how long, and from where."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+
+from torch import Tensor
+
+from spinlight._checks import MOST, nonnegative_number, positive_integer, thread_count
+from spinlight._errors import InvalidSettingError
+from spinlight._random import derive_seed
+from spinlight.ising import Draws, Ising
+from spinlight.ising.packing import largest_local_field
+from spinlight.samplers._blocks import Blocks, halved
+from spinlight.samplers.annealing import SimulatedAnnealing
+from spinlight.samplers.base import Sampler, require_sampler
+from spinlight.samplers.schedules import LinearSchedule, QuenchedSchedule
+
+Clock = Callable[[], float]
+"""Returns the seconds that are left."""
+
+REPEATS = 4
+"""Rounds of one length, before it doubles: the longest round takes between an eighth and a quarter of the time so far."""
+
+_FIRST_SWEEPS = 1024
+_QUENCH = 16
+"""Sweeps that end an anneal; one of less than twice as many finds nothing."""
+
+_FROZEN = 1000.0
+"""beta of the quench, in the unit of `Restarts`."""
+
+_SAFE_SHARE = 0.9
+"""Of the time left, what a last, shortened round may be expected to take."""
+
+_SHARPEST = 16_000
+"""beta times the largest local field above which float32 local fields no longer decide as the exact ones do."""
+
+
+_LARGEST_BETA = 1e30
+"""The samplers take no larger one."""
+
+
+class Strategy(ABC):
+    """Decides what `solve` draws, round after round."""
+
+    @abstractmethod
+    def rounds(self, problem: Ising, seed: int, left: Clock) -> Iterator[Draws]:
+        """Yield the draws of each round, for as long as there is time for another.
+
+        Args:
+            problem: a single problem.
+            seed: names the random streams of all rounds.
+            left: the seconds that are left; a round that is not over by then is given up.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restarts(Strategy):
+    """Simulated annealing from random states, again and again, each time refined on ever larger blocks of sites.
+
+    A round rises linearly in beta from `hot` to `cold` and ends with a quench. Both are counted in the problem's own unit,
+    1 / (mean cost of a flip in local minima, of those that cost something), which a quench from random states measures. Sites
+    whose relative orientation is the same in the best states of a round then become one block, and the next round anneals the
+    problem of the blocks, at most half as large, at the same temperatures; and so on, until all states agree. Four such
+    descents have the same length, then the length doubles.
+
+    Args:
+        chains: per round; sixteen per core leave none idle.
+        hot: where rounds begin.
+        cold: where they end.
+        threads: how many to use (None: `torch.get_num_threads()`); the draws do not depend on it.
+
+    Raises:
+        InvalidSettingError: a setting outside its domain.
+    """
+
+    chains: int = 32
+    hot: float = 1.0
+    cold: float = 24.0
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        positive_integer("chains", self.chains)
+        thread_count(self.threads)
+        if nonnegative_number("hot", self.hot) > nonnegative_number("cold", self.cold):
+            raise InvalidSettingError(
+                f"an anneal goes from hot to cold, in beta: hot={self.hot} exceeds cold={self.cold}"
+            )
+
+    def rounds(self, problem: Ising, seed: int, left: Clock) -> Iterator[Draws]:
+        """Yield a quench, then one descent after another; see `Strategy.rounds`."""
+        minima = self._quenched(problem, derive_seed(seed, 0))
+        unit = 1 / mean_cost(problem, minima.spins)
+        yield minima
+        # The first time includes the graph's colouring, and says little about a sweep.
+        started = time.perf_counter()
+        self._quenched(problem, derive_seed(seed, 0))
+        seconds_per_sweep = (time.perf_counter() - started) / _QUENCH
+        for number in itertools.count(1):
+            sweeps = _affordable(_FIRST_SWEEPS * 2 ** ((number - 1) // REPEATS), seconds_per_sweep, left)
+            if sweeps < 2 * _QUENCH:
+                return
+            anneal = partial(self._annealed, unit=unit, sweeps=sweeps)
+            started = time.perf_counter()
+            draws = anneal(problem, seed=derive_seed(seed, number))
+            seconds_per_sweep = (time.perf_counter() - started) / sweeps
+            yield draws
+            yield from _refined(problem, draws, anneal, derive_seed(seed, number))
+
+    def _annealed(self, problem: Ising, *, unit: float, sweeps: int, seed: int) -> Draws:
+        frozen = min(_FROZEN * unit, _sharpest(problem))
+        schedule = QuenchedSchedule(
+            first=min(self.hot * unit, frozen), last=min(self.cold * unit, frozen), quench=_QUENCH
+        )
+        sampler = SimulatedAnnealing(
+            sweeps=sweeps, beta=frozen, schedule=schedule, threads=self.threads, progress=False
+        )
+        return sampler.draw(problem, self.chains, seed=seed)
+
+    def _quenched(self, problem: Ising, seed: int) -> Draws:
+        """Return local minima, or nearly so, from random states."""
+        beta = _sharpest(problem)
+        schedule = LinearSchedule(first=beta)
+        sampler = SimulatedAnnealing(sweeps=_QUENCH, beta=beta, schedule=schedule, threads=self.threads, progress=False)
+        return sampler.draw(problem, self.chains, seed=seed)
+
+
+def _refined(problem: Ising, draws: Draws, anneal: Callable[..., Draws], seed: int) -> Iterator[Draws]:
+    """Yield the best state of the problem's blocks, of the blocks' blocks, and so on, as a state of the problem itself."""
+    levels: list[Blocks] = []
+    coarse = problem
+    while (blocks := halved(coarse, draws.top(len(draws)).spins)) is not None:
+        levels.append(blocks)
+        coarse = blocks.problem
+        draws = anneal(coarse, seed=derive_seed(seed, len(levels)))
+        best = draws.top(1)
+        spins = best.spins
+        for level in reversed(levels):
+            spins = level.expanded(spins)
+        yield replace(best, spins=spins, energies=problem.energy(spins))
+
+
+@dataclass(frozen=True)
+class Repeated(Strategy):
+    """Any sampler, again and again: four rounds of each length, beginning with a sixteenth of its own, then twice the length.
+
+    The length is the sampler's `sweeps` or `steps`; a sampler that has neither is repeated as it is.
+
+    Args:
+        sampler: the one to repeat.
+        count: states drawn per round.
+
+    Raises:
+        InvalidSettingError: no sampler, or a count outside its domain.
+    """
+
+    sampler: Sampler
+    count: int = 32
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        require_sampler(self.sampler)
+        positive_integer("count", self.count)
+
+    def rounds(self, problem: Ising, seed: int, left: Clock) -> Iterator[Draws]:
+        """Yield one draw of the sampler after another; see `Strategy.rounds`."""
+        length = next((name for name in ("sweeps", "steps") if hasattr(self.sampler, name)), None)
+        first = max(1, getattr(self.sampler, length) // 16) if length else 1
+        seconds_per_step = 0.0
+        for number in itertools.count(1):
+            steps = _affordable(first * 2 ** ((number - 1) // REPEATS), seconds_per_step, left)
+            if steps < 1:
+                return
+            # Every sampler is a dataclass.
+            sampler = replace(self.sampler, **{length: steps}) if length else self.sampler  # type: ignore[type-var]
+            started = time.perf_counter()
+            draws = sampler.draw(problem, self.count, seed=derive_seed(seed, number))
+            seconds_per_step = (time.perf_counter() - started) / steps
+            yield draws
+
+
+def _affordable(length: int, seconds_per_step: float, left: Clock) -> int:
+    """Return the length of the next round: less than wanted where the time left would not do."""
+    wanted = min(length, MOST)
+    return min(wanted, int(_SAFE_SHARE * left() / seconds_per_step)) if seconds_per_step else wanted
+
+
+def mean_cost(problem: Ising, spins: Tensor) -> float:
+    """Return what a flip costs on average, of those flips that cost something; 1 where none does."""
+    costs = 2 * spins * problem.local_fields(spins)
+    return float(costs[costs > 0].mean()) if bool((costs > 0).any()) else 1.0
+
+
+def _sharpest(problem: Ising) -> float:
+    """Return the largest beta that float32 arithmetic can tell from infinity."""
+    largest = float(largest_local_field(problem))
+    return min(_SHARPEST / largest, _LARGEST_BETA) if largest > 0 else 1.0
