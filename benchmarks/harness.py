@@ -9,6 +9,7 @@ import argparse
 import fnmatch
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import statistics
@@ -33,6 +34,8 @@ VERSIONED = (
     "dwave-pytorch-plugin",
     "openjij",
     "thrml",
+    "cim-optimizer",
+    "simulated-bifurcation",
     "jax",
 )
 
@@ -131,6 +134,14 @@ def paired_ratio(ours: Sequence[float], peer: Sequence[float]) -> Ratio:
     """Return the median and the range of ours / peer, round by round."""
     ratios = [mine / theirs for mine, theirs in zip(ours, peer, strict=True)]
     return Ratio(statistics.median(ratios), min(ratios), max(ratios))
+
+
+def wilson(wins: int, runs: int, z: float = 1.96) -> tuple[float, float]:
+    """Return Wilson's interval of a share (J. Am. Stat. Assoc. 22 (1927) 209), at 95 % by default."""
+    share, width = wins / runs, z * z / runs
+    centre = (share + width / 2) / (1 + width)
+    half = z * math.sqrt(share * (1 - share) / runs + width / (4 * runs)) / (1 + width)
+    return centre - half, centre + half
 
 
 def machine() -> str:

@@ -8,6 +8,10 @@ multiply-adds per second. "success" rows give the share of single runs that pass
 share; the interval is Wilson's at 95 %, and the row holds where its upper end reaches the published value (Reifenstein et al.
 2021, table B1). Steps are those that the published time to solution implies (G1), or 20,000 (80,000 for G22). Data: SPINLIGHT_DATA.
 
+"peers" rows: cim-optimizer's amplitude control against ours in multiply-adds per second, both products of its step counted; and
+the simulated-bifurcation package, at the same steps and agents: speed, and mean energy (a ratio of two negative numbers). "fields"
+rows: on small problems that their fields dominate, the share of single runs that end in the ground state, less annealing's.
+
 "biqmac", "gset" and "planted" rows run `spinlight.samplers.solve` with its defaults on one problem after another, for 10 s each (60 s
 on the G-set), less where the best known energy is reached. A share's row names the problems that missed it, with their energies
 above the optimum; its interval is Wilson's. A gap is (best known - found) / best known; its spread is that over the graphs.
@@ -15,12 +19,10 @@ above the optimum; its interval is Wilson's. A gap is (best known - found) / bes
 
 from __future__ import annotations
 
-import itertools
 import math
-import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -28,23 +30,25 @@ import numpy as np
 import torch
 
 import harness
-import instances
+import optima
+import peers
 import problems
-from harness import Case, Claim, Settings
-from instances import Instance
+from harness import Case, Claim, Settings, wilson
 from spinlight._files import data_folder
-from spinlight.ising import Ising, read_problem
+from spinlight.ising import Ising, ground_states, read_problem
 from spinlight.samplers import (
     ChaoticAmplitudeControl,
     ChaoticFeedbackControl,
     CoherentIsingMachine,
+    Feedback,
+    GaussianMoments,
     LangevinBifurcation,
+    ParallelTempering,
     Sampler,
     SeparatedFeedbackControl,
     SimulatedAnnealing,
     SimulatedBifurcation,
     TruncatedWigner,
-    solve,
 )
 
 RUNS = 128
@@ -99,11 +103,10 @@ def cases() -> list[Case]:
     return [
         *(Case(f"step/{sites}", partial(_steps, sites)) for sites in (500, 1000)),
         *(Case(f"sk-100/{name}", partial(_all_found, name, make)) for name, make in _solvers().items()),
+        *(Case(f"peers/{name}", measure) for name, measure in _peers().items()),
+        Case("fields", _fields),
         *(Case(row.name, partial(_success, row)) for row in published()),
-        Case("biqmac", _biqmac),
-        Case("planted", _planted),
-        Case("gset/G1-G21", partial(_gset, 1, 21, 0.05)),
-        Case("gset/G22-G54", partial(_gset, 22, 54, 0.15)),
+        *optima.cases(),
     ]
 
 
@@ -156,6 +159,120 @@ def _ratio(row: str, rates: dict[str, list[float]], name: str, bound: float | No
     )
 
 
+def _peers() -> dict[str, Callable[[Settings], list[Claim]]]:
+    return {
+        "cim-optimizer-500": _against_cim_optimizer,
+        "simulated-bifurcation-ballistic": partial(_against_simulated_bifurcation, discrete=False),
+        "simulated-bifurcation-discrete": partial(_against_simulated_bifurcation, discrete=True),
+    }
+
+
+def _against_cim_optimizer(settings: Settings) -> list[Claim]:
+    """Return multiply-adds per second of both machines' products: one per step of ours, two per step of the peer's."""
+    sites, steps = 500, 20 if settings.quick else 200
+    problem = problems.dense_gaussian(sites, 1)
+    ours = CoherentIsingMachine(feedback=ChaoticAmplitudeControl(), steps=steps, look_every=0, progress=False)
+    peer = peers.cim_optimizer(problem, RUNS // 2, steps)
+
+    def peer_work(seed: int) -> float:
+        peer(seed)
+        return 2.0 * (RUNS // 2) * sites * sites * steps
+
+    start = time.perf_counter()
+    torch.set_num_threads(harness.cores())
+    work = {"CIM-CAC": partial(_drawn, ours, problem, float(RUNS * sites * sites * steps)), "cim-optimizer": peer_work}
+    rates = harness.alternate(work, settings.seeds)
+    ratio = harness.paired_ratio(rates["CIM-CAC"], rates["cim-optimizer"])
+    known = {f"{name} G/s": float(np.median(each)) / 1e9 for name, each in rates.items()}
+    seconds = time.perf_counter() - start
+    return [
+        Claim(
+            f"peers/CIM-CAC-{sites}/cim-optimizer",
+            ratio.median,
+            "x",
+            (ratio.lowest, ratio.highest),
+            20.0,
+            known,
+            seconds,
+        )
+    ]
+
+
+def _against_simulated_bifurcation(settings: Settings, *, discrete: bool) -> list[Claim]:
+    """Return the speed and the mean energy at the end of as many steps of as many agents, on a glass of 1,000 spins."""
+    steps = 100 if settings.quick else 1000
+    problem, name = problems.dense_gaussian(1000, 1), "discrete" if discrete else "ballistic"
+    ours = SimulatedBifurcation(discrete=discrete, steps=steps, look_every=0, progress=False)
+    peer = peers.simulated_bifurcation(problem, RUNS, steps, name)
+    energies: dict[str, list[float]] = {"ours": [], "peer": []}
+
+    def own_work(seed: int) -> float:
+        energies["ours"].append(float(ours.draw(problem, RUNS, seed=seed).energies.mean()))
+        return float(RUNS * steps)
+
+    def peer_work(seed: int) -> float:
+        spins = torch.from_numpy(peer(seed))
+        energies["peer"].append(float(problem.energy(spins).mean()))
+        return float(RUNS * steps)
+
+    start = time.perf_counter()
+    torch.set_num_threads(harness.cores())
+    rates = harness.alternate({"ours": own_work, "simulated-bifurcation": peer_work}, settings.seeds)
+    ratio = harness.paired_ratio(rates["ours"], rates["simulated-bifurcation"])
+    # Lower energies are better: the ratio of two negative numbers is at least 1 where ours are as low.
+    lower = harness.paired_ratio(energies["ours"], energies["peer"])
+    seconds = time.perf_counter() - start
+    row = f"peers/bifurcation-{name}-1000"
+    known = {who: float(np.median(each)) for who, each in energies.items()}
+    return [
+        Claim(f"{row}/speed", ratio.median, "x", (ratio.lowest, ratio.highest), None, {}, seconds),
+        Claim(f"{row}/mean energy", lower.median, "x", (lower.lowest, lower.highest), 1.0, known, seconds),
+    ]
+
+
+def _fields(settings: Settings) -> list[Claim]:
+    """Return how often single runs of every optical machine find the ground state where fields dominate, less annealing's share.
+
+    Twenty problems of 16 spins, h from N(0, 9) and J from N(0, 1), their ground states enumerated.
+    """
+    runs, chosen = 64 if settings.quick else 512, range(3 if settings.quick else 20)
+    glasses = [problems.strong_fields(16, seed) for seed in chosen]
+    grounds = [float(ground_states(glass)[0]) for glass in glasses]
+
+    def share(sampler: Sampler) -> float:
+        drawn = [sampler.draw(glass, runs, seed=1).energies for glass in glasses]
+        return float(np.mean([float((each <= ground + 1e-9).double().mean()) for each, ground in zip(drawn, grounds)]))
+
+    annealing = share(SimulatedAnnealing(sweeps=1000, beta=5.0, progress=False))
+    rows = []
+    for name, feedback in _FEEDBACKS.items():
+        for word, noise in {"": None, "-wigner": TruncatedWigner(), "-gaussian": GaussianMoments()}.items():
+            start = time.perf_counter()
+            found = share(CoherentIsingMachine(feedback=feedback, noise=noise, progress=False))
+            error = 2 * math.sqrt((found * (1 - found) + annealing * (1 - annealing)) / (runs * len(glasses)))
+            rows.append(
+                Claim(
+                    f"fields/CIM-{name}{word}",
+                    found - annealing,
+                    "of runs",
+                    (found - annealing - error, found - annealing + error),
+                    0.0,
+                    {"share": found, "annealing": annealing},
+                    time.perf_counter() - start,
+                    "least",
+                    error,
+                )
+            )
+    return rows
+
+
+_FEEDBACKS: dict[str, Feedback] = {
+    "CAC": ChaoticAmplitudeControl(),
+    "CFC": ChaoticFeedbackControl(),
+    "SFC": SeparatedFeedbackControl(),
+}
+
+
 def _solvers() -> dict[str, Callable[[float], Sampler]]:
     """Return what is set on the 100-spin glasses; each takes the size of a typical local field."""
     return {
@@ -165,6 +282,7 @@ def _solvers() -> dict[str, Callable[[float], Sampler]]:
         ),
         "bifurcation-discrete": lambda scale: SimulatedBifurcation(steps=4000, dt=1.0, progress=False),
         "annealing": lambda scale: SimulatedAnnealing(sweeps=2000, beta=10 / scale, progress=False),
+        "tempering": lambda scale: ParallelTempering(beta=5 / scale, burn_in=500, every=20, ladders=2, progress=False),
     }
 
 
@@ -198,86 +316,6 @@ def _success(row: Published, settings: Settings) -> list[Claim]:
     peers = {"published": row.share, "steps": float(row.steps), "runs": float(runs), "best cut": -float(energies.min())}
     share = wins / runs
     return [Claim(row.name, share, "of runs", (low, high), row.share, peers, seconds, "least", high - share)]
-
-
-@dataclass(frozen=True)
-class Result:
-    """How close `solve` came to the best known energy.
-
-    Args:
-        name: of the problem.
-        excess: energy found minus the best known.
-        relative: that over the size of the best known, in percent.
-        seconds: that it took.
-    """
-
-    name: str
-    excess: float
-    relative: float
-    seconds: float
-
-    @property
-    def found(self) -> bool:
-        """Whether the best known energy was reached, but for rounding."""
-        return self.relative < 1e-7
-
-
-def solved(chosen: Iterable[Instance], time_limit_s: float) -> list[Result]:
-    """Return how close the default strategy comes to each of the problems, all cores at its disposal."""
-    torch.set_num_threads(harness.cores())
-    results = []
-    for instance in chosen:
-        solution = solve(instance.read(), time_limit_s=time_limit_s, target=instance.best, seed=1)
-        excess = solution.energy - instance.best
-        results.append(Result(instance.name, excess, 100 * excess / abs(instance.best), solution.seconds))
-    return results
-
-
-def share_found(row: str, results: Sequence[Result], required: float | None) -> Claim:
-    """Return the share of problems whose best known energy was reached, and by how much the others missed it."""
-    found = sum(result.found for result in results)
-    missed = {result.name: result.excess for result in results if not result.found}
-    share, interval = found / len(results), wilson(found, len(results))
-    peers = {"problems": float(len(results)), "slowest s": max(result.seconds for result in results), **missed}
-    return Claim(row, share, "of problems", interval, required, peers, sum(result.seconds for result in results))
-
-
-def gaps(row: str, results: Sequence[Result], required: float) -> list[Claim]:
-    """Return the largest and the median gap to the best known energy, in percent."""
-    relative = [result.relative for result in results]
-    spread, seconds = (min(relative), max(relative)), sum(result.seconds for result in results)
-    peers = {result.name: result.relative for result in results}
-    largest = Claim(f"{row}/largest gap", max(relative), "%", spread, required, peers, seconds, "most")
-    median = statistics.median(relative)
-    return [largest, Claim(f"{row}/median gap", median, "%", spread, None, {}, seconds, "most")]
-
-
-def _biqmac(settings: Settings) -> list[Claim]:
-    claims, results = [], list[Result]()
-    for family in instances.FAMILIES:
-        part = solved(itertools.islice(instances.biqmac(family), 3 if settings.quick else None), 10.0)
-        claims.append(share_found(f"biqmac/{family}/found", part, None))
-        results += part
-    return [*claims, share_found("biqmac/found", results, 0.97)]
-
-
-def _planted(settings: Settings) -> list[Claim]:
-    chosen = itertools.islice(instances.planted(), 3 if settings.quick else None)
-    return [share_found("planted/found", solved(chosen, 10.0), None)]
-
-
-def _gset(first: int, last: int, required: float, settings: Settings) -> list[Claim]:
-    graphs = instances.gset(first, first + 1 if settings.quick else last)
-    results = solved(graphs, 1.0 if settings.quick else 60.0)
-    return gaps(f"gset/G{first}-G{last}", results, required)
-
-
-def wilson(wins: int, runs: int, z: float = 1.96) -> tuple[float, float]:
-    """Return Wilson's interval of a share (J. Am. Stat. Assoc. 22 (1927) 209), at 95 % by default."""
-    share, width = wins / runs, z * z / runs
-    centre = (share + width / 2) / (1 + width)
-    half = z * math.sqrt(share * (1 - share) / runs + width / (4 * runs)) / (1 + width)
-    return centre - half, centre + half
 
 
 if __name__ == "__main__":

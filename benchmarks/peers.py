@@ -111,6 +111,38 @@ def openjij_core(problem: Ising, schedule: Schedule, *, dense: bool) -> Anneal:
     return run
 
 
+def cim_optimizer(problem: Ising, runs: int, steps: int) -> Callable[[int], np.ndarray]:
+    """Return cim-optimizer's chaotic amplitude control, its compiled-by-torch loop without the tuning around it; maps a seed to spins.
+
+    It means H = - s^T J s / 2, as we do, and has no fields here.
+    """
+    from cim_optimizer.CAC import CIM_CAC_GPU
+
+    couplings = problem.to_dense().couplings.numpy()
+
+    def run(seed: int) -> np.ndarray:
+        torch.manual_seed(seed)
+        return CIM_CAC_GPU(steps, couplings, batch_size=runs)[0].astype(np.int8)
+
+    return run
+
+
+def simulated_bifurcation(problem: Ising, agents: int, steps: int, mode: str) -> Callable[[int], np.ndarray]:
+    """Return the simulated-bifurcation package's minimiser of x^T Q x + l x with Q = - J / 2, l = - h, all agents to the last step."""
+    import simulated_bifurcation as package
+
+    quadratic = (-0.5 * problem.to_dense().couplings).to(torch.float32)
+    linear = (-problem.fields).to(torch.float32)
+
+    def run(seed: int) -> np.ndarray:
+        torch.manual_seed(seed)
+        options = {"agents": agents, "max_steps": steps, "best_only": False, "early_stopping": False, "verbose": False}
+        spins, _ = package.minimize(quadratic, linear, domain="spin", mode=mode, **options)
+        return spins.numpy().astype(np.int8)
+
+    return run
+
+
 def block_sampler(problem: Ising, colours: Sequence[int], chains: int, betas: Sequence[float], seed: int) -> Any:
     """Return the D-Wave PyTorch plugin's BlockSampler, heat bath; every `sample()` goes on with its chains."""
     from dwave.plugins.torch.models import GraphRestrictedBoltzmannMachine

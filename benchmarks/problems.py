@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,9 @@ import torch
 
 from spinlight._files import data_folder
 from spinlight.ising import Ising, ising_from_bits, ising_from_edges, read_rudy
+from spinlight.models import RestrictedBoltzmannMachine
+from spinlight.samplers import Exact
+from spinlight.training import IndependentDraws
 
 ROOT = Path(__file__).parents[1]
 
@@ -30,6 +34,55 @@ def dense_machine(units: int, scale: float, seed: int) -> Ising:
     upper = np.triu(generator.normal(0.0, scale * units**-0.5, size=(units, units)), 1)
     biases = torch.from_numpy(generator.normal(0.0, scale, size=units))
     return ising_from_bits(biases, torch.from_numpy(upper + upper.T))
+
+
+def ferromagnet(sites: int) -> Ising:
+    """Return the complete graph with J = 2 / n, below its transition, and a weak field: two wells of unequal depth."""
+    couplings = np.full((sites, sites), 2.0 / sites)
+    np.fill_diagonal(couplings, 0.0)
+    return Ising(np.full(sites, 0.05), couplings)
+
+
+def planted(sites: int, seed: int) -> Ising:
+    """Return random couplings that favour one state t and its mirror image: J_ij = 2 t_i t_j / n + N(0, 1 / n)."""
+    generator = np.random.default_rng(seed)
+    state = generator.choice([-1.0, 1.0], size=sites)
+    noise = generator.normal(0.0, sites**-0.5, size=(sites, sites))
+    return _dense(2 * np.outer(state, state) / sites + noise)
+
+
+@cache
+def trained_machine() -> Ising:
+    """Return a restricted Boltzmann machine of nine visible and three hidden units, trained on bars and stripes."""
+    lines = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * 3)
+    bars = lines.unsqueeze(1).expand(8, 3, 3)
+    images = torch.cat([bars, bars.transpose(1, 2)]).reshape(16, 9)
+    torch.manual_seed(0)
+    machine = RestrictedBoltzmannMachine(9, 3)
+    machine.initialize_biases(images)
+    negatives = IndependentDraws(Exact(), count=1000, seed=1)
+    optimizer = torch.optim.Adam(machine.parameters(), lr=0.03)
+    for _ in range(400):
+        loss = machine.objective(images, negatives.negative(machine, images))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return machine.requires_grad_(False).to_ising()
+
+
+def cube_signs(side: int, seed: int) -> Ising:
+    """Return +/-J on the periodic cubic lattice of side^3 spins."""
+    site = np.arange(side**3).reshape(side, side, side)
+    rows = np.tile(site.ravel(), 3)
+    columns = np.concatenate([np.roll(site, -1, axis).ravel() for axis in range(3)])
+    return _sparse(rows, columns, side**3, seed)
+
+
+def strong_fields(sites: int, seed: int) -> Ising:
+    """Return a dense problem that its fields dominate: h_i from N(0, 9), J_ij from N(0, 1)."""
+    generator = np.random.default_rng(seed)
+    upper = np.triu(generator.normal(size=(sites, sites)), 1)
+    return Ising(3 * generator.normal(size=sites), upper + upper.T)
 
 
 def torus_signs(side: int, seed: int) -> Ising:

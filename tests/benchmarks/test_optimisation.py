@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
+import harness
 import instances
+import optima
 import optimisation
+import problems
 from harness import Settings
 from spinlight.ising import Ising, ground_states
 from spinlight.samplers import CoherentIsingMachine
@@ -26,7 +29,7 @@ def test_every_case_has_a_name_of_its_own() -> None:
 def test_wilsons_interval_is_scipys() -> None:
     for wins, runs in ((0, 10), (3, 10), (270, 1024), (64, 64)):
         expected = stats.binomtest(wins, runs).proportion_ci(0.95, method="wilson")
-        assert optimisation.wilson(wins, runs) == pytest.approx((expected.low, expected.high), abs=1e-5)
+        assert harness.wilson(wins, runs) == pytest.approx((expected.low, expected.high), abs=1e-5)
 
 
 def test_a_ratio_is_that_of_multiply_adds() -> None:
@@ -61,19 +64,19 @@ def test_published_ground_energies_are_reached_and_a_wrong_sign_would_not_be(dat
 
 def test_a_small_problem_is_solved_and_counted() -> None:
     pair = Ising([0.0, 0.0], [[0.0, 1.0], [1.0, 0.0]])
-    results = optimisation.solved(
+    results = optima.solved(
         [instances.Instance("reached", lambda: pair, -1.0), instances.Instance("beyond", lambda: pair, -2.0)], 0.2
     )
     assert [result.found for result in results] == [True, False]
     assert [result.relative for result in results] == [0.0, 50.0]
-    share = optimisation.share_found("pairs/found", results, 0.97)
+    share = optima.share_found("pairs/found", results, 0.97)
     assert (share.value, share.holds, share.peers["beyond"]) == (0.5, False, 1.0)
     assert "reached" not in share.peers
 
 
 def test_the_largest_gap_is_the_claim() -> None:
-    results = [optimisation.Result(f"G{number}", number, number / 100, 1.0) for number in range(5)]
-    largest, median = optimisation.gaps("gset/G0-G4", results, 0.03)
+    results = [optima.Result(f"G{number}", number, number / 100, 1.0) for number in range(5)]
+    largest, median = optima.gaps("gset/G0-G4", results, 0.03)
     assert (largest.value, largest.holds, largest.peers["G3"]) == (0.04, False, 0.03)
     assert (median.value, median.holds) == (0.02, True)
 
@@ -91,4 +94,16 @@ def test_published_optima_are_energies_of_the_problems() -> None:
 @pytest.mark.usefixtures("data_folder")
 def test_planted_energies_are_those_of_small_problems_solved() -> None:
     first = next(instances.planted())
-    assert optimisation.solved([first], 10.0)[0].found
+    assert optima.solved([first], 10.0)[0].found
+
+
+def test_annealing_finds_ground_states_that_fields_dominate_and_machines_do_too() -> None:
+    rows = {claim.row: claim for claim in optimisation._fields(TINY)}
+    assert len(rows) == 9
+    assert all(claim.peers["annealing"] > 0.9 for claim in rows.values())
+    assert all(claim.value > -0.5 for claim in rows.values())
+
+
+def test_ground_energies_of_a_strong_field_problem_are_enumerated() -> None:
+    problem = problems.strong_fields(16, 3)
+    assert problem.fields.abs().mean() > 1.5

@@ -8,7 +8,7 @@ import torch
 
 from helpers.enumeration import boltzmann
 from helpers.statistics import law_p_value, threshold
-from spinlight.ising import Ising
+from spinlight.ising import Ising, ground_states
 
 peers = pytest.importorskip("peers")
 pytest.importorskip("openjij", reason="the extra `bench` is not installed")
@@ -72,3 +72,19 @@ def test_threads_share_out_the_reads_and_use_different_seeds() -> None:
     assert peers.threaded(anneal, 2)(5, 7).shape == (5, 2)
     assert sorted(reads for reads, _ in calls) == [2, 3]
     assert len({seed for _, seed in calls}) == 2
+
+
+def test_cim_optimizer_minimises_our_energy() -> None:
+    pytest.importorskip("cim_optimizer", reason="the extra `bench` is not installed")
+    frustrated = Ising(np.zeros(3), three_spins().couplings)
+    spins = torch.from_numpy(peers.cim_optimizer(frustrated, 16, 400)(1))
+    assert frustrated.energy(spins).min() == pytest.approx(float(ground_states(frustrated)[0]))
+    assert frustrated.energy(spins).mean() < 0
+
+
+def test_simulated_bifurcation_minimises_our_energy() -> None:
+    pytest.importorskip("simulated_bifurcation", reason="the extra `bench` is not installed")
+    problem = three_spins()
+    spins = torch.from_numpy(peers.simulated_bifurcation(problem, 64, 500, "ballistic")(1))
+    assert problem.energy(spins).min() == pytest.approx(float(ground_states(problem)[0]))
+    assert problem.energy(spins).mean() < 0

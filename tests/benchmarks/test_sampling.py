@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+import laws
 import problems
 import sampling
+import tempering
 from harness import Settings
 from helpers.enumeration import boltzmann
-from spinlight.ising import Ising
-from spinlight.samplers import EnergyMoments, Exact
+from spinlight.ising import Ising, all_states, bits_from_spins, exact_probabilities
+from spinlight.samplers import EnergyMoments, Exact, ParallelTempering, Reweighted
 
 TINY = Settings(quick=True, seeds=1)
 
@@ -66,3 +70,60 @@ def test_a_calibrated_machine_has_four_rows_of_which_one_is_required() -> None:
         "total variation",
     ]
     assert [row.required for row in rows] == [0.02, None, None, None]
+
+
+@pytest.mark.parametrize("target", sorted(laws.targets()))
+def test_every_sampler_has_a_row_on_every_target(target: str) -> None:
+    rows = {claim.row.split("/")[-1]: claim for claim in laws._law(target, TINY)}
+    assert set(rows) == set(laws.samplers())
+    yardstick = rows["Exact"].peers["independent draws"]
+    for name in ("Exact", "Gibbs", "Metropolis", "annealing"):
+        assert rows[name].value < 2 * yardstick
+        assert rows[name].peers["effective draws/s"] > 0
+    assert rows["bifurcation"].value > 3 * yardstick
+
+
+def test_weights_count_in_the_total_variation() -> None:
+    problem = problems.dense_machine(12, 1.0, 0)
+    law = exact_probabilities(problem, 1.0)
+    warm = Reweighted(sampler=Exact(beta=0.5)).draw(problem, 20_000, seed=1)
+    assert laws.total_variation(warm, law) < 0.3 * laws.total_variation(replace(warm, log_weights=None), law)
+
+
+def test_the_trained_machine_has_learnt_bars_and_stripes() -> None:
+    problem = problems.trained_machine()
+    visible = exact_probabilities(problem, 1.0)[:, None] * torch.ones(1, 1)
+    states = bits_from_spins(all_states(12))[:, :9].reshape(-1, 3, 3)
+    rows, columns = ((states == states[:, :1]).all((1, 2)), (states == states[:, :, :1]).all((1, 2)))
+    # Fourteen patterns of 512 are bars or stripes.
+    assert float(visible[rows | columns].sum()) > 10 * 14 / 512
+
+
+def test_the_error_of_log_z_is_that_of_the_population() -> None:
+    (claim,) = laws._population(TINY)
+    assert claim.holds
+    (power,) = laws._population_error(TINY)
+    assert power.interval[0] < 0.5 < power.interval[1]
+
+
+def test_weights_make_the_lowest_states_means_right() -> None:
+    (claim,) = laws._top_k(TINY)
+    assert claim.holds
+    assert claim.peers["error without weights"] > 2 * claim.peers["error"]
+
+
+def test_tempering_is_compared_with_chains_that_are_stuck() -> None:
+    wells = Ising(torch.full((8,), 0.02), 2 * (torch.ones(8, 8) - torch.eye(8)))
+    sampler = ParallelTempering(ladders=4, rungs=4, progress=False)
+    watched = {"mean": lambda spins: spins.mean(-1)}
+    ratio, energy = tempering.compared("row", wells, watched, sampler, draws=4000, gibbs=(10, 1000))
+    assert ratio.value > 5
+    assert energy.holds
+    assert ratio.peers["R-hat of Gibbs"] > 1.1 > ratio.peers["R-hat"]
+
+
+def test_a_machine_is_trained_on_images() -> None:
+    images = torch.zeros(64, 784)
+    images[:, :392] = 1.0
+    machine = tempering.trained(images, 3)
+    assert machine.free_energy(images[:1]).item() < machine.free_energy(1 - images[:1]).item()
