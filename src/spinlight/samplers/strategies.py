@@ -13,6 +13,7 @@ from torch import Tensor
 
 from spinlight._checks import MOST, nonnegative_number, positive_integer, thread_count
 from spinlight._errors import InvalidSettingError
+from spinlight._progress import progress_bar
 from spinlight._random import derive_seed
 from spinlight.ising import Draws, Ising
 from spinlight.ising.packing import largest_local_field
@@ -20,6 +21,7 @@ from spinlight.samplers._blocks import Blocks, halved
 from spinlight.samplers.annealing import SimulatedAnnealing
 from spinlight.samplers.base import Sampler, require_sampler
 from spinlight.samplers.schedules import LinearSchedule, QuenchedSchedule
+from spinlight.samplers.tempering import LadderRun, ParallelTempering
 
 Clock = Callable[[], float]
 """Returns the seconds that are left."""
@@ -30,6 +32,12 @@ REPEATS = 4
 _FIRST_SWEEPS = 1024
 _QUENCH = 16
 """Sweeps that end an anneal; one of less than twice as many finds nothing."""
+
+_LADDER_HOT, _LADDER_COLD = 1.4, 14.0
+"""Where the ladders of the tempering begin and end, in the unit of `Restarts`."""
+
+_LADDER_EVERY = 10
+_LADDER_KEPT = 64
 
 _FROZEN = 1000.0
 """beta of the quench, in the unit of `Restarts`."""
@@ -61,13 +69,14 @@ class Strategy(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class Restarts(Strategy):
-    """Simulated annealing from random states, again and again, each time refined on ever larger blocks of sites.
+    """Simulated annealing from random states and tempering in turn, each time refined on ever larger blocks of sites.
 
     A round rises linearly in beta from `hot` to `cold` and ends with a quench. Both are counted in the problem's own unit,
     1 / (mean cost of a flip in local minima, of those that cost something), which a quench from random states measures. Sites
     whose relative orientation is the same in the best states of a round then become one block, and the next round anneals the
     problem of the blocks, at most half as large, at the same temperatures; and so on, until all states agree. Four such
-    descents have the same length, then the length doubles.
+    descents have the same length, then the length doubles. From the fifth on each is followed by as long a stretch of parallel
+    tempering, whose ladders go on from stretch to stretch, and by a refinement of the best states that it met.
 
     Args:
         chains: per round; sixteen per core leave none idle.
@@ -98,6 +107,8 @@ class Restarts(Strategy):
         minima = self._quenched(problem, derive_seed(seed, 0))
         unit = 1 / mean_cost(problem, minima.spins)
         yield minima
+        ladders = derive_seed(seed, 2**32)
+        tempering = _Tempering(problem, unit, ladders, self.threads)
         # The first time includes the graph's colouring, and says little about a sweep.
         started = time.perf_counter()
         self._quenched(problem, derive_seed(seed, 0))
@@ -112,6 +123,10 @@ class Restarts(Strategy):
             seconds_per_sweep = (time.perf_counter() - started) / sweeps
             yield draws
             yield from _refined(problem, draws, anneal, derive_seed(seed, number))
+            if number > REPEATS:
+                draws = tempering.draws(sweeps // 2, left)
+                yield draws
+                yield from _refined(problem, draws, anneal, derive_seed(ladders, number))
 
     def _annealed(self, problem: Ising, *, unit: float, sweeps: int, seed: int) -> Draws:
         frozen = min(_FROZEN * unit, _sharpest(problem))
@@ -129,6 +144,40 @@ class Restarts(Strategy):
         schedule = LinearSchedule(first=beta)
         sampler = SimulatedAnnealing(sweeps=_QUENCH, beta=beta, schedule=schedule, threads=self.threads, progress=False)
         return sampler.draw(problem, self.chains, seed=seed)
+
+
+class _Tempering:
+    """Ladders that go on from stretch to stretch."""
+
+    def __init__(self, problem: Ising, unit: float, seed: int, threads: int | None) -> None:
+        beta = min(_LADDER_COLD * unit, _sharpest(problem))
+        self._sampler = ParallelTempering(
+            beta=beta,
+            first=_LADDER_HOT / _LADDER_COLD,
+            rungs=64,
+            ladders=2,
+            every=_LADDER_EVERY,
+            threads=threads,
+            progress=False,
+        )
+        self._problem, self._seed = problem, seed
+        self._run: LadderRun | None = None
+        self._seconds_per_sweep = 0.0
+
+    def draws(self, sweeps: int, left: Clock) -> Draws:
+        """Return the best states of the last rungs within some more sweeps, fewer where the time left would not do."""
+        started = time.perf_counter()
+        with progress_bar("tempering", False) as report:
+            if self._run is None:
+                self._run = LadderRun(self._sampler, self._problem, self._seed)
+                self._run.settle(sweeps, report)
+                self._seconds_per_sweep = (time.perf_counter() - started) / sweeps
+            records = max(1, _affordable(sweeps, self._seconds_per_sweep, left) // _LADDER_EVERY)
+            begun = time.perf_counter()
+            spins = self._run.draw(records, report)
+            self._seconds_per_sweep = (time.perf_counter() - begun) / (records * _LADDER_EVERY)
+        found = self._run.draws_of(spins, records * _LADDER_EVERY, time.perf_counter() - started)
+        return found.top(_LADDER_KEPT)
 
 
 def _refined(problem: Ising, draws: Draws, anneal: Callable[..., Draws], seed: int) -> Iterator[Draws]:

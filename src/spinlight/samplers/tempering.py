@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -124,81 +124,110 @@ class ParallelTempering(Sampler):
             object.__setattr__(self, "reference", _fields("reference", self.reference))
 
     def draw(self, problem: Ising, count: int, *, seed: Seed = None, initial: Tensor | None = None) -> Draws:
-        """Return `count` states of the coldest rungs per problem; see `Sampler.draw`.
+        """Return `count` states of the last rungs per problem; see `Sampler.draw`.
 
         `initial` states are taken in turn for the ladders, and put on every rung.
         """
         started = time.perf_counter()
         resolved, count = resolve_seed(seed), positive_integer("count", count)
-        ladders = self._prepared(problem, count, resolved, initial)
-        per_ladder = -(-count // self.ladders)
-        sweeps = per_ladder * self.every
         with progress_bar("Parallel tempering", self.progress) as report:
-            rungs = self._settled(ladders, report)
-            swapped = ladders.run(rungs, sweeps, every=self.every, cluster_every=self.cluster_every, progress=report)
-        records = torch.from_numpy(swapped.records).reshape(-1, self._even, per_ladder, problem.sites)[
-            :, : self.ladders
-        ]
-        spins = records.transpose(1, 2).reshape(-1, per_ladder * self.ladders, problem.sites)[:, :count]
-        draws = draws_of(
-            self,
-            problem,
-            spins.reshape(*(() if problem.batch is None else (problem.batch,)), count, problem.sites).to(
-                problem.device
-            ),
-            beta=self.beta,
-            seed=resolved,
-            sweeps=self.burn_in + sweeps,
-            seconds=time.perf_counter() - started,
-        )
-        return replace(draws, info=replace(draws.info, details=_report(rungs, swapped)))
+            run = LadderRun(self, problem, resolved, self._start(problem, count, resolved, initial))
+            run.settle(self.burn_in, report)
+            per_ladder = -(-count // self.ladders)
+            spins = run.draw(per_ladder, report)[..., :count, :]
+        return run.draws_of(spins, self.burn_in + per_ladder * self.every, time.perf_counter() - started)
 
     @property
-    def _even(self) -> int:
+    def even_ladders(self) -> int:
         """The ladders that are run per problem: clusters are exchanged by pairs."""
         return self.ladders + (self.ladders % 2 if self.cluster_every else 0)
 
-    def _prepared(self, problem: Ising, count: int, seed: int, initial: Tensor | None) -> Ladders:
-        from spinlight.kernels.ladders import Ladders
+    def _start(self, problem: Ising, count: int, seed: int, initial: Tensor | None) -> Tensor | None:
+        """Return the first state of every ladder, shape (..., ladders, sites), or None for random ones."""
+        given = initial_spins(problem, count, seed, initial)
+        return None if initial is None else given[..., torch.arange(self.even_ladders) % count, :]
 
-        require_problem(problem)
-        if self.cluster_every and not problem.is_sparse:
-            raise InvalidSettingError(
-                "cluster moves need sparse couplings: in a dense problem clusters span it, and nothing moves; use cluster_every=0"
-            )
-        if self.reference is not None and self.reference.shape != (problem.sites,):
-            raise InvalidSettingError(
-                f"reference must have one field per site, shape ({problem.sites},), got {tuple(self.reference.shape)}"
-            )
-        require_beta(problem, float(self.beta))
-        scaled = problem.scaled(self.beta)
-        if initial is None:
-            rows = initial_spins(problem, self._even * self.rungs, seed, None)
-            start = rows.reshape(-1, self.rungs, problem.sites)
-        else:
-            given = initial_spins(problem, count, seed, initial)
-            start = given[..., torch.arange(self._even) % count, :].reshape(-1, 1, problem.sites)
-            start = start.expand(-1, self.rungs, -1)
-        fields = kernel_fields(scaled)
-        return Ladders(
-            kernel_couplings(scaled),
-            fields if problem.batch is None else np.repeat(fields, self._even, 0),
-            start.cpu().numpy(),
-            None if self.reference is None else self.reference.to("cpu", torch.float32).numpy(),
-            paired=self.cluster_every > 0,
-            seed=seed,
-            threads=thread_count(self.threads),
-        )
 
-    def _settled(self, ladders: Ladders, report: Progress | None) -> NDArray[np.float64]:
-        """Run the burn-in and return the rungs of the ladder it ends on."""
-        rungs = np.linspace(self.first, 1.0, self.rungs)
+class LadderRun:
+    """The ladders of a `ParallelTempering` at work on a problem: they settle, and then give draws for as long as wanted.
+
+    Args:
+        sampler: its settings.
+        problem: one, or a batch.
+        seed: names the random streams.
+        start: the first state of every ladder, shape (..., ladders, sites), or None for random ones on every rung.
+    """
+
+    def __init__(self, sampler: ParallelTempering, problem: Ising, seed: int, start: Tensor | None = None) -> None:
+        _require_fit(sampler, problem)
+        self._sampler, self._problem, self._seed = sampler, problem, seed
+        self._rungs = np.linspace(sampler.first, 1.0, sampler.rungs)
+        self._ladders = _ladders(sampler, problem, seed, start)
+        self._last: Swapped | None = None
+
+    def settle(self, sweeps: int, report: Progress | None = None) -> None:
+        """Sweep, and space the rungs anew on the way until all swaps are equally likely."""
         for share in _ROUNDS:
-            sweeps = int(share * self.burn_in)
-            chances = ladders.run(rungs, sweeps, cluster_every=self.cluster_every, progress=report).chances
+            chances = self._run(int(share * sweeps), 0, report).chances
             if share != _ROUNDS[-1] and not np.isnan(chances).any():
-                rungs = respaced(rungs, chances)
-        return rungs
+                self._rungs = respaced(self._rungs, chances)
+
+    def draw(self, per_ladder: int, report: Progress | None = None) -> Tensor:
+        """Return states of the last rungs, int8, shape (per_ladder * ladders, sites) or (batch, ...), the ladders in turn."""
+        swapped = self._last = self._run(per_ladder * self._sampler.every, self._sampler.every, report)
+        sites, ladders = self._problem.sites, self._sampler.ladders
+        records = torch.from_numpy(swapped.records).reshape(-1, self._sampler.even_ladders, per_ladder, sites)
+        spins = records[:, :ladders].transpose(1, 2).reshape(-1, per_ladder * ladders, sites)
+        return spins[0] if self._problem.batch is None else spins
+
+    def draws_of(self, spins: Tensor, sweeps: int, seconds: float) -> Draws:
+        """Return states as draws that report on the ladder."""
+        states, beta = spins.to(self._problem.device), self._sampler.beta
+        draws = draws_of(
+            self._sampler, self._problem, states, beta=beta, seed=self._seed, sweeps=sweeps, seconds=seconds
+        )
+        rates = [] if self._last is None else [None if np.isnan(c) else float(c) for c in self._last.chances]
+        trips = 0 if self._last is None else int(self._last.trips.sum())
+        details = {"rungs": self._rungs.tolist(), "swap_rates": rates, "trips": trips}
+        return replace(draws, info=replace(draws.info, details=details))
+
+    def _run(self, sweeps: int, every: int, report: Progress | None) -> Swapped:
+        settings = {"every": every, "cluster_every": self._sampler.cluster_every}
+        return self._ladders.run(self._rungs, sweeps, progress=report, **settings)
+
+
+def _require_fit(sampler: ParallelTempering, problem: Ising) -> None:
+    require_problem(problem)
+    if sampler.cluster_every and not problem.is_sparse:
+        raise InvalidSettingError(
+            "cluster moves need sparse couplings: in a dense problem clusters span it, and nothing moves; use cluster_every=0"
+        )
+    if sampler.reference is not None and sampler.reference.shape != (problem.sites,):
+        raise InvalidSettingError(
+            f"reference must have one field per site, shape ({problem.sites},), got {tuple(sampler.reference.shape)}"
+        )
+    require_beta(problem, float(sampler.beta))
+
+
+def _ladders(sampler: ParallelTempering, problem: Ising, seed: int, start: Tensor | None) -> Ladders:
+    """Return the ladders of every problem as the kernels have them."""
+    from spinlight.kernels.ladders import Ladders
+
+    scaled, ladders = problem.scaled(sampler.beta), sampler.even_ladders
+    if start is None:
+        spins = initial_spins(problem, ladders * sampler.rungs, seed, None).reshape(-1, sampler.rungs, problem.sites)
+    else:
+        spins = start.reshape(-1, 1, problem.sites).expand(-1, sampler.rungs, -1)
+    fields = kernel_fields(scaled)
+    return Ladders(
+        kernel_couplings(scaled),
+        fields if problem.batch is None else np.repeat(fields, ladders, 0),
+        spins.cpu().numpy(),
+        None if sampler.reference is None else sampler.reference.to("cpu", torch.float32).numpy(),
+        paired=sampler.cluster_every > 0,
+        seed=seed,
+        threads=thread_count(sampler.threads),
+    )
 
 
 def respaced(rungs: NDArray[np.float64], chances: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -243,8 +272,3 @@ def _fields(name: str, values: object) -> Tensor:
             f"{name} must be a vector of finite fields of at most {_LARGEST_REFERENCE:g}, got shape {tuple(fields.shape)}"
         )
     return fields
-
-
-def _report(rungs: NDArray[np.float64], swapped: Swapped) -> dict[str, Any]:
-    rates = [None if np.isnan(rate) else float(rate) for rate in swapped.chances]
-    return {"rungs": rungs.tolist(), "swap_rates": rates, "trips": int(swapped.trips.sum())}
