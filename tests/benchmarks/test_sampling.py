@@ -116,7 +116,7 @@ def test_tempering_is_compared_with_chains_that_are_stuck() -> None:
     wells = Ising(torch.full((8,), 0.02), 2 * (torch.ones(8, 8) - torch.eye(8)))
     sampler = ParallelTempering(ladders=4, rungs=4, progress=False)
     watched = {"mean": lambda spins: spins.mean(-1)}
-    ratio, energy = tempering.compared("row", wells, watched, sampler, draws=4000, gibbs=(10, 1000))
+    ratio, energy = tempering.compared("row", wells, watched, sampler, tempering.Sizes(4000, 10, 1000), 5.0)
     assert ratio.value > 5
     assert energy.holds
     assert ratio.peers["R-hat of Gibbs"] > 1.1 > ratio.peers["R-hat"]
