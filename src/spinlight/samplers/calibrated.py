@@ -102,6 +102,11 @@ class Calibrated(Sampler):
         if self.factor is not None:
             positive_number("factor", self.factor)
 
+    @property
+    def divisible(self) -> bool:  # type: ignore[override]
+        """Only once the factor is known: each call would find another one."""
+        return self.factor is not None
+
     def calibrate(self, problem: Ising, *, seed: Seed = None) -> Calibrated:
         """Return this sampler with its factor found, to be used again on this problem and on ones like it.
 
