@@ -23,7 +23,7 @@ def gather(asks: Iterable[Ask], count: int, most_calls: int) -> list[list[Tensor
     """Return, for each problem, what its calls brought: at least `count` states, by no more calls than that takes.
 
     Raises:
-        SolverError: too few states after `most_calls` calls, or what a call raised; the states so far are in it.
+        SolverError: too few states after `most_calls` calls, or a call failed after others had brought states; those are in it.
     """
     found: list[list[Tensor]] = []
     try:
@@ -36,9 +36,21 @@ def gather(asks: Iterable[Ask], count: int, most_calls: int) -> list[list[Tensor
                     )
                 found[-1].append(ask(have))
     except SolverError as error:
-        error.states = [torch.cat(parts) for parts in found if parts]
+        error.states = _so_far(found)
         raise
+    except Exception as error:
+        if not (states := _so_far(found)):
+            raise
+        brought = sum(map(len, states))
+        raise SolverError(
+            f"a call failed after others had brought {brought} states, which are in this error's `states`: {error!r}",
+            states,
+        ) from error
     return found
+
+
+def _so_far(found: list[list[Tensor]]) -> list[Tensor]:
+    return [torch.cat(parts) for parts in found if parts]
 
 
 def first_states(found: list[list[Tensor]], problem: Ising, count: int) -> Tensor:

@@ -29,7 +29,7 @@ class Sampler(ABC):
     """Draws states of Ising problems.
 
     A sampler is a frozen dataclass of its settings: it holds no problem, no state and no random generator, so that it can
-    be copied, pickled and shared between threads.
+    be copied, pickled and shared between threads. `Persistent` alone has a memory, its chains, and a lock around it.
     """
 
     law: ClassVar[Law]
