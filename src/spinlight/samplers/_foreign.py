@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -88,14 +87,3 @@ def keywords_of(function: Callable[..., Any]) -> set[str]:
         return set()
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return {parameter.name for parameter in parameters[1:] if parameter.kind in named}
-
-
-def plain(value: object) -> Any:
-    """Return what somebody else's software reported as plain JSON values: what is no number, text or list of them, as text."""
-    if isinstance(value, Mapping):
-        return {str(name): plain(part) for name, part in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain(part) for part in value]
-    if isinstance(value, np.ndarray | np.generic):
-        return plain(value.tolist())
-    return value if isinstance(value, str | bool | int | float | None) else str(value)
