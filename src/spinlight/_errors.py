@@ -8,7 +8,7 @@
     ├── UnknownNameError      (KeyError)     a column, dataset or sampler that does not exist
     ├── FileFormatError       (ValueError)   a file that does not hold what its format promises
     ├── ProblemTooLargeError  (ValueError)   an exact method refused because of its cost
-    ├── SolverError           (RuntimeError) a foreign sampler or solver that returned too few states, or none
+    ├── SolverError           (RuntimeError) a foreign sampler or solver that returned too few states or failed midway
     └── MissingExtraError     (ImportError)  an optional dependency that is not installed
 
     SpinlightWarning          (UserWarning)
@@ -61,7 +61,7 @@ class ProblemTooLargeError(SpinlightError, ValueError):
 
 
 class SolverError(SpinlightError, RuntimeError):
-    """A foreign sampler or solver returned fewer states than were asked for, or none; `states` are those that did come."""
+    """A foreign sampler or solver returned fewer states than were asked for, or failed midway; `states` are those that did come."""
 
     def __init__(self, message: str = "", states: Sequence[Any] = ()) -> None:
         """Keep the states beside the message, a tensor of shape (states, sites) per problem: a machine's time is dear."""

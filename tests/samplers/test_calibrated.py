@@ -194,7 +194,9 @@ def test_draws_that_are_off_warn() -> None:
 def test_a_factor_is_found_once_and_used_again() -> None:
     problem = random_ising(6, seed=3, scale=0.5)
     known = Calibrated(sampler=Counting(beta=2.0)).calibrate(problem, seed=1)
-    assert known.factor == pytest.approx(0.5, abs=0.05)
+    # d<E>/dbeta = -var(E): a call of n draws tells log beta to 1 / (beta sqrt(n) spread); two errors more where the search may stop.
+    error = 1 / (mean_energy(problem, 1.0)[1] * known.draws**0.5)
+    assert abs(math.log(known.factor / 0.5)) < (5 + 2) * error < math.log(1.1)
     Counting.asked.clear()
     draws = known.draw(problem, 50, seed=2)
     assert Counting.asked == [50]

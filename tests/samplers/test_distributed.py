@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -28,6 +29,7 @@ from spinlight._errors import InvalidProblemError, InvalidSettingError, InvalidS
 from spinlight._random import derive_seed
 from spinlight.ising import Draws, Ising
 from spinlight.samplers import (
+    Calibrated,
     CoherentIsingMachine,
     Distributed,
     Exact,
@@ -129,6 +131,13 @@ class TestOnACluster:
 
         assert Distributed(sampler=Counting()).draw(PROBLEM, 2).info.details == {"threads": 1}
 
+    def test_threads_draw_at_once(self) -> None:
+        sampler = Distributed(sampler=GIBBS, draws_per_task=40)
+        with ThreadPoolExecutor(2) as pool:
+            found = list(pool.map(lambda seed: sampler.draw(PROBLEM, 60, seed=seed).spins, (3, 4)))
+        for spins, seed in zip(found, (3, 4), strict=True):
+            assert torch.equal(spins, in_pieces(PROBLEM, [40, 20], seed=seed))
+
     @pytest.mark.parametrize(
         ("arguments", "error"),
         [
@@ -228,6 +237,35 @@ def test_law_and_beta_are_those_of_the_sampler_inside(inner: Sampler) -> None:
     sampler = Distributed(sampler=inner)
     assert sampler.law == inner.law
     assert getattr(sampler, "beta", None) == getattr(inner, "beta", None)
+
+
+def test_threads_make_one_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    connections: list[str | None] = []
+
+    def init(**settings: object) -> None:
+        time.sleep(0.05)  # time enough for the other thread to come
+        connections.append(os.environ.get("RAY_USAGE_STATS_ENABLED"))
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: bool(connections))
+    monkeypatch.setattr(ray, "init", init)
+    before = os.environ.get("RAY_USAGE_STATS_ENABLED")
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: Distributed(sampler=GIBBS)._connected(), range(2)))
+    assert connections == ["0"]
+    assert os.environ.get("RAY_USAGE_STATS_ENABLED") == before
+
+
+@pytest.mark.parametrize("inner", [GIBBS, CoherentIsingMachine(), Calibrated(sampler=GIBBS, factor=0.5)])
+def test_what_is_corrected_stays_so(inner: Sampler) -> None:
+    assert Distributed(sampler=inner).corrected == inner.corrected
+
+
+def test_a_sampler_to_be_calibrated_needs_its_factor_first() -> None:
+    sampler = Calibrated(sampler=Exact(), draws=1000)
+    for inner in (sampler, Quantized(sampler=sampler)):
+        with pytest.raises(InvalidSettingError, match=r"\.calibrate\(problem\) first"):
+            Distributed(sampler=inner)
+    assert Distributed(sampler=sampler.calibrate(PROBLEM, seed=1)).law == "heuristic"
 
 
 def test_it_is_frozen_and_travels_to_other_processes() -> None:

@@ -15,6 +15,7 @@ from spinlight.samplers import (
     Gibbs,
     LangevinBifurcation,
     Metropolis,
+    Persistent,
     Sampler,
     SimulatedAnnealing,
     SimulatedBifurcation,
@@ -81,3 +82,11 @@ def test_trajectories_are_those_of_the_cpu(request: pytest.FixtureRequest) -> No
 
 def test_a_sampler_without_gpu_kernels_says_that_it_ran_on_the_cpu() -> None:
     assert Exact().draw(whole_problem(sparse=False).to(DEVICE), 3, seed=1).info.device == "cpu"
+
+
+@pytest.mark.usefixtures("served")
+def test_persistent_chains_walk_where_their_sampler_does() -> None:
+    problem, walker = whole_problem(False).to(DEVICE), Gibbs(sweeps=2)
+    draws, expected = Persistent(sampler=walker).draw(problem, 3, seed=1), walker.draw(problem, 3, seed=1)
+    assert torch.equal(draws.spins, expected.spins)
+    assert draws.info.device == expected.info.device

@@ -215,6 +215,31 @@ def test_no_rows_are_an_error_that_keeps_those_before(nothing: Any) -> None:
     assert [states.tolist() for states in caught.value.states] == [[[-1, 1]]]
 
 
+class Failing(Scripted):
+    """Raises what it is told to answer, if that is an error."""
+
+    def solve(self, ising_matrix: np.ndarray) -> Any:
+        answer = super().solve(ising_matrix)
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+
+def test_an_error_of_a_later_call_keeps_the_states_of_those_before() -> None:
+    broken = KaiwuError("connection lost")
+    with pytest.raises(SolverError, match=r"brought 1 states.*connection lost") as caught:
+        SolveSampler(solver=Failing([[1, -1, -1]], broken), most_calls=3).draw(FERROMAGNET, 2)
+    assert caught.value.__cause__ is broken
+    assert [states.tolist() for states in caught.value.states] == [[[-1, 1]]]
+
+
+def test_an_error_of_the_first_call_and_an_interrupt_are_raised_as_they_are() -> None:
+    with pytest.raises(KaiwuError):
+        SolveSampler(solver=Failing(KaiwuError("no connection"))).draw(FERROMAGNET, 2)
+    with pytest.raises(KeyboardInterrupt):
+        SolveSampler(solver=Failing([[1, -1, -1]], KeyboardInterrupt()), most_calls=3).draw(FERROMAGNET, 2)
+
+
 @pytest.mark.parametrize(
     "rows", [[[1, 0, 1]], [[1, 1]], [1, 1, 1], [[[1, 1, 1]]], "rows", 3, [[1, 1, float("nan")]], [[1, 1, 1, 1]]]
 )

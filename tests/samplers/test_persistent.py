@@ -6,7 +6,9 @@ import copy
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -19,6 +21,17 @@ from spinlight.samplers import ChainState, Exact, Gibbs, Metropolis, Persistent
 from spinlight.training import IndependentDraws, PersistentContrastiveDivergence
 
 PROBLEM = Ising(torch.tensor([1.0, 0.0, -1.0, 0.0]), torch.ones(4, 4) - torch.eye(4))
+
+
+def swept_law(problem: Ising, sweeps: int) -> np.ndarray:
+    """Return the law after some sweeps of the heat bath, site after site, from uniformly random states; shape (2^n,)."""
+    law, equilibrium = np.full(2**problem.sites, 2.0**-problem.sites), boltzmann(problem)
+    numbers = np.arange(len(law))
+    for _ in range(sweeps):
+        for site in range(problem.sites):
+            other = numbers ^ (1 << site)
+            law = (law + law[other]) * equilibrium / (equilibrium + equilibrium[other])
+    return law
 
 
 def few(sweeps: int = 2) -> Persistent:
@@ -92,11 +105,22 @@ def test_a_saved_state_reads_back_without_pickled_code(tmp_path) -> None:
     assert torch.equal(chains.draw(PROBLEM, 3, seed=2).spins, resumed.draw(PROBLEM, 3, seed=2).spins)
 
 
-def test_a_state_that_is_none_changes_nothing() -> None:
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"chains": [{"spins": torch.zeros(3, 4), "seed": 1, "sweeps": 2}]},
+        {},
+        None,
+        {"chains": 3},
+        {"chains": [{"spins": torch.ones(3, 4)}]},
+        {"chains": [{"spins": torch.ones(3, 4), "seed": 1, "steps": 2}]},
+    ],
+)
+def test_a_state_that_is_none_changes_nothing(state: Any) -> None:
     chains = few()
     chains.draw(PROBLEM, 3, seed=1)
     with pytest.raises(InvalidStateError):
-        chains.load_state_dict({"chains": [{"spins": torch.zeros(3, 4), "seed": 1, "sweeps": 2}]})
+        chains.load_state_dict(state)
     assert chains.draw(PROBLEM, 3, seed=2).info.sweeps == 4
 
 
@@ -135,15 +159,30 @@ def test_an_interrupted_call_leaves_the_chains_where_they_were() -> None:
     assert chains.draw(PROBLEM, 3, seed=2).info.sweeps == 4
 
 
-def test_a_training_phase_made_of_it_is_persistent_contrastive_divergence() -> None:
-    """Both walk the same number of sweeps from the same start on the same problem; each names its random streams its own way."""
-    machine, data = BoltzmannMachine(4), torch.zeros(1, 4)
-    phase = IndependentDraws(few(), count=3, seed=1)
-    own = PersistentContrastiveDivergence(Gibbs(), chains=3, sweeps=2, seed=1)
-    for _ in range(2):
-        draws, chains = phase.negative(machine, data), own.negative(machine, data)
-    assert draws.info.sweeps == own.state_dict()["chain"]["sweeps"] == 4
-    assert draws.spins.shape == chains.shape
+def slow_machine() -> BoltzmannMachine:
+    """Return a machine whose law takes more than a few sweeps."""
+    machine = BoltzmannMachine(4)
+    with torch.no_grad():
+        machine.pair_weights.fill_(4.0)
+        machine.biases.copy_(torch.tensor([-5.0, -6.0, -6.0, -7.0]))
+    return machine
+
+
+def test_a_training_phase_made_of_it_has_the_law_of_persistent_contrastive_divergence() -> None:
+    """Each names its random streams its own way: both are held against T^sweeps of the uniform law, over all states."""
+    machine, data = slow_machine(), torch.zeros(1, 4)
+    phase = IndependentDraws(few(sweeps=1), count=20_000, seed=1)
+    own = PersistentContrastiveDivergence(Gibbs(), chains=20_000, sweeps=1, seed=1)
+    for sweeps in (1, 2):
+        spins = phase.negative(machine, data).spins
+        bits = own.negative(machine, data)
+        law = swept_law(machine.to_ising(), sweeps)
+        assert law_p_value(spins, law) > threshold(4)
+        assert law_p_value(2 * bits - 1, law) > threshold(4)
+        assert law_p_value(spins, swept_law(machine.to_ising(), sweeps + 1)) < threshold()
+
+
+def test_a_training_phase_refuses_persistent_chains_at_another_temperature() -> None:
     cold = Persistent(sampler=Gibbs(beta=2.0))
     with pytest.raises(InvalidSettingError, match="beta = 2"):
         IndependentDraws(cold, count=3)

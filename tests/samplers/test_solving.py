@@ -5,21 +5,24 @@ from __future__ import annotations
 import itertools
 import time
 
+import numpy as np
 import pytest
 import torch
 
 from helpers.enumeration import all_spins, random_ising
 from spinlight._errors import InvalidProblemError, InvalidSettingError
-from spinlight.ising import Ising, ground_states, ising_from_edges
+from spinlight.ising import Ising, ground_states, ising_from_edges, kaiwu_from_ising
 from spinlight.samplers import (
     CoherentIsingMachine,
     Exact,
     Gibbs,
     InterruptedSolveError,
+    ParallelTempering,
     Restarts,
     Sampler,
     SimulatedBifurcation,
     Solution,
+    SolveSampler,
     Strategy,
     solve,
 )
@@ -56,6 +59,25 @@ def test_the_enumerated_ground_state_is_found_at_any_scale_of_the_weights(densit
 def test_any_sampler_or_strategy_will_do(sampler: Sampler | Strategy) -> None:
     problem = random_ising(10, seed=4)
     assert solve(problem, sampler, time_limit_s=20.0, target=lowest(problem), seed=1).reached
+
+
+def test_a_callers_solver_sees_no_other_problem() -> None:
+    problem, seen = random_ising(4, seed=4), []
+
+    class Solver:
+        def solve(self, matrix: np.ndarray) -> np.ndarray:
+            seen.append(matrix.copy())
+            return np.ones((32, 5), np.int8)
+
+    solve(problem, SolveSampler(solver=Solver()), time_limit_s=0.2, target=0.5 + float(problem.energy(torch.ones(4))))
+    assert len(seen) == 1
+    np.testing.assert_array_equal(seen[0], kaiwu_from_ising(problem)[0].numpy())
+
+
+def test_settings_that_fit_this_problem_alone_will_do() -> None:
+    problem = random_ising(10, seed=4)
+    tempering = ParallelTempering(reference=problem.fields, progress=False)
+    assert solve(problem, tempering, time_limit_s=20.0, target=lowest(problem), seed=1).reached
 
 
 @pytest.mark.parametrize("couplings", [[[0.0]], [[0.0, 0.0], [0.0, 0.0]]])

@@ -180,7 +180,8 @@ def test_every_phase_refuses_a_sampler_at_another_temperature(make) -> None:
 
 def test_a_heuristic_is_warned_of_with_a_remedy_where_the_phase_is_made() -> None:
     with pytest.warns(
-        UncalibratedWarning, match="Use a Boltzmann sampler such as Gibbs, or put Reweighted around this one$"
+        UncalibratedWarning,
+        match="Use a Boltzmann sampler such as Gibbs, or put Reweighted or Calibrated around this one$",
     ) as caught:
         training.IndependentDraws(CoolingSampler(), count=4)
     assert [warning.filename for warning in caught] == [__file__]
@@ -196,7 +197,8 @@ def test_a_heuristic_is_not_warned_of_again_at_every_call() -> None:
 
 def test_completing_by_a_heuristic_is_warned_of_where_it_is_called() -> None:
     with pytest.warns(
-        UncalibratedWarning, match="Use a Boltzmann sampler such as Gibbs, or put Reweighted around this one$"
+        UncalibratedWarning,
+        match="Use a Boltzmann sampler such as Gibbs, or put Reweighted or Calibrated around this one$",
     ) as caught:
         training.complete(BoltzmannMachine(3, 1), torch.zeros(1, 2), CoolingSampler())
     assert [warning.filename for warning in caught] == [__file__]

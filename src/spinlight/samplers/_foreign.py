@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,7 +22,7 @@ def gather(asks: Iterable[Ask], count: int, most_calls: int) -> list[list[Tensor
     """Return, for each problem, what its calls brought: at least `count` states, by no more calls than that takes.
 
     Raises:
-        SolverError: too few states after `most_calls` calls, or what a call raised; the states so far are in it.
+        SolverError: too few states after `most_calls` calls, or a call failed after others had brought states; those are in it.
     """
     found: list[list[Tensor]] = []
     try:
@@ -36,9 +35,21 @@ def gather(asks: Iterable[Ask], count: int, most_calls: int) -> list[list[Tensor
                     )
                 found[-1].append(ask(have))
     except SolverError as error:
-        error.states = [torch.cat(parts) for parts in found if parts]
+        error.states = _so_far(found)
         raise
+    except Exception as error:
+        if not (states := _so_far(found)):
+            raise
+        brought = sum(map(len, states))
+        raise SolverError(
+            f"a call failed after others had brought {brought} states, which are in this error's `states`: {error!r}",
+            states,
+        ) from error
     return found
+
+
+def _so_far(found: list[list[Tensor]]) -> list[Tensor]:
+    return [torch.cat(parts) for parts in found if parts]
 
 
 def first_states(found: list[list[Tensor]], problem: Ising, count: int) -> Tensor:
@@ -76,14 +87,3 @@ def keywords_of(function: Callable[..., Any]) -> set[str]:
         return set()
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return {parameter.name for parameter in parameters[1:] if parameter.kind in named}
-
-
-def plain(value: object) -> Any:
-    """Return what somebody else's software reported as plain JSON values: what is no number, text or list of them, as text."""
-    if isinstance(value, Mapping):
-        return {str(name): plain(part) for name, part in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain(part) for part in value]
-    if isinstance(value, np.ndarray | np.generic):
-        return plain(value.tolist())
-    return value if isinstance(value, str | bool | int | float | None) else str(value)

@@ -7,7 +7,6 @@ import os
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields, is_dataclass, replace
-from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,6 +17,7 @@ import spinlight
 from spinlight._checks import integer, positive_integer, spins_of
 from spinlight._errors import FileFormatError, InvalidSettingError, InvalidStateError
 from spinlight._files import atomic_file, load_arrays
+from spinlight._plain import plain
 from spinlight._random import Seed, derive_seed, resolve_seed, uniform
 from spinlight.ising import DrawInfo, Draws, Ising, Law
 from spinlight.ising.packing import device_fields
@@ -29,7 +29,7 @@ class Sampler(ABC):
     """Draws states of Ising problems.
 
     A sampler is a frozen dataclass of its settings: it holds no problem, no state and no random generator, so that it can
-    be copied, pickled and shared between threads.
+    be copied, pickled and shared between threads. `Persistent` alone has a memory, its chains, and a lock around it.
     """
 
     law: ClassVar[Law]
@@ -74,17 +74,13 @@ def _plain(value: Any) -> Any:
         return {item.name: _named(getattr(value, item.name)) for item in fields(value) if item.init}
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
-    if isinstance(value, Integral) and not isinstance(value, bool):
-        return int(value)
-    if isinstance(value, Real) and not isinstance(value, bool):
-        return float(value)
-    return value if isinstance(value, str | bool | None) else repr(value)
+    return plain(value)
 
 
 def _named(value: Any) -> Any:
     # A sampler decides what its settings say: one that holds somebody else's object must not show what is in it.
-    plain = value.settings() if isinstance(value, Sampler) else _plain(value)
-    return {"class": type(value).__name__} | plain if isinstance(plain, dict) else plain
+    found = value.settings() if isinstance(value, Sampler) else _plain(value)
+    return {"class": type(value).__name__} | found if isinstance(found, dict) else found
 
 
 _MOST_SWEEPS = 2**63 - 1

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from spinlight._checks import integer, positive_integer, positive_number
 from spinlight._errors import InvalidSettingError, UncalibratedWarning
+from spinlight._plain import plain
 from spinlight._random import Seed, derive_seed, resolve_seed
 from spinlight.ising import Draws, Ising, Law
 from spinlight.ising.problem import require_problem
@@ -102,6 +103,11 @@ class Calibrated(Sampler):
         if self.factor is not None:
             positive_number("factor", self.factor)
 
+    @property
+    def divisible(self) -> bool:  # type: ignore[override]
+        """Only once the factor is known: each call would find another one."""
+        return self.factor is not None
+
     def calibrate(self, problem: Ising, *, seed: Seed = None) -> Calibrated:
         """Return this sampler with its factor found, to be used again on this problem and on ones like it.
 
@@ -138,8 +144,8 @@ class Calibrated(Sampler):
             found = self._effective(_some_of(problem), draws, derive_seed(resolved, 2))
             self._warn_unless_near(found, draws.energies.numel(), stacklevel=3)
             details |= {
-                "path": [[point.factor, *_plain(point.beta)] for point in path],
-                **dict(zip(("effective_beta", "standard_error"), _plain(found), strict=True)),
+                "path": [[point.factor, *plain([point.beta.value, point.beta.standard_error])] for point in path],
+                **plain({"effective_beta": found.value, "standard_error": found.standard_error}),
             }
         seconds = time.perf_counter() - started
         info = replace(draws.info, details=details, seed=resolved, seconds=seconds, beta=float(self.beta))
@@ -285,8 +291,3 @@ def _rows(batch: int) -> list[int]:
 def _some_of(problem: Ising) -> Ising:
     """Return the problems of a batch that are looked at; a single one as it is."""
     return problem if problem.batch is None else Ising(problem.fields[_rows(problem.batch)], problem.couplings)
-
-
-def _plain(found: EffectiveBeta) -> list[float | None]:
-    """Return a beta and its error as JSON knows them."""
-    return [number if math.isfinite(number) else None for number in (found.value, found.standard_error)]

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from spinlight._checks import positive_integer, require_extra
 from spinlight._errors import InvalidSettingError, InvalidStateError, SolverError
+from spinlight._plain import plain
 from spinlight._random import Seed, derive_seed, resolve_seed
 from spinlight.ising import Draws, Ising, Law, dimod_from_ising
 from spinlight.samplers._foreign import (
@@ -21,7 +22,6 @@ from spinlight.samplers._foreign import (
     first_states,
     gather,
     keywords_of,
-    plain,
     require_enough_calls,
     single_problems,
 )

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
+from threading import Lock
 from types import ModuleType
 from typing import Any
 
@@ -22,6 +23,10 @@ from spinlight._random import Seed, derive_seed, resolve_seed
 from spinlight.ising import Draws, Ising, Law
 from spinlight.ising.problem import require_problem
 from spinlight.samplers.base import Sampler, initial_spins, require_sampler, wrapped
+from spinlight.samplers.calibrated import Calibrated
+
+_CONNECTING = Lock()
+"""Held by the thread that looks for a connection or makes one, and changes the environment meanwhile."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +45,7 @@ class Distributed(Sampler):
 
     Args:
         sampler: any whose draws can be made in pieces. `Unique`, `TopK` and `Reweighted` compare draws with each other and go around:
-            `Reweighted(sampler=Distributed(sampler=...))`.
+            `Reweighted(sampler=Distributed(sampler=...))`. `Calibrated` needs its factor: `calibrate` it first.
         draws_per_task: of each problem of a batch, the last piece being what is left.
         workers: pieces at work at once at the most, and the CPUs of a Ray that is started here, `cpus_per_task` for each. None: as
             many as there are CPUs.
@@ -57,7 +62,8 @@ class Distributed(Sampler):
         MissingExtraError: Ray is not installed; on drawing.
 
     Cost:
-        The problem travels once per machine and call. Ctrl-C ends the workers at work and returns.
+        The problem travels once per machine and call, from the CPU: one on another device is copied there first, and its draws are
+        made on the CPUs of the workers and copied back. Ctrl-C ends the workers at work and returns.
 
     References:
         Moritz et al., "Ray: a distributed framework for emerging AI applications", OSDI 2018.
@@ -92,6 +98,11 @@ class Distributed(Sampler):
         return self.sampler.law
 
     @property
+    def corrected(self) -> bool:  # type: ignore[override]
+        """As the sampler inside."""
+        return self.sampler.corrected
+
+    @property
     def beta(self) -> float:
         """The inverse temperature of the sampler inside, where it has one."""
         return self.sampler.beta  # type: ignore[attr-defined]
@@ -101,9 +112,9 @@ class Distributed(Sampler):
         started = time.perf_counter()
         count, resolved = positive_integer("count", count), resolve_seed(seed)
         require_problem(problem)
-        starts = None if initial is None else initial_spins(problem, count, resolved, initial)
+        starts = None if initial is None else initial_spins(problem, count, resolved, initial).cpu()
         ray = self._connected()
-        handle = ray.put(problem)
+        handle = ray.put(problem.to("cpu"))
         submit = _remote_piece().options(num_cpus=self.cpus_per_task, max_retries=self.retries)
 
         def task(piece: int) -> Any:
@@ -113,21 +124,24 @@ class Distributed(Sampler):
             return submit.remote(self.sampler, handle, size, derive_seed(resolved, piece), start, self.cpus_per_task)
 
         parts = self._results(ray, task, -(-count // self.draws_per_task))
-        draws = _joined(parts)
+        draws = _joined(parts).to(problem.device)
         info = replace(draws.info, seed=resolved, seconds=time.perf_counter() - started)
         return wrapped(self, replace(draws, info=info))
 
     def _connected(self) -> ModuleType:
         """Return Ray, connected."""
         ray = require_extra("ray", "ray")
-        if ray.is_initialized():
-            return ray
+        with _CONNECTING:
+            if not ray.is_initialized():
+                self._connect(ray)
+        return ray
+
+    def _connect(self, ray: ModuleType) -> None:
         address = self.address or os.environ.get("RAY_ADDRESS") or "local"
         cpus = None if self.workers is None or address != "local" else self.workers * self.cpus_per_task
         own = {"num_cpus": cpus, "include_dashboard": False} if address == "local" else {}
         with _without_usage_reports():
             ray.init(address=address, log_to_driver=False, logging_level="error", **own)
-        return ray
 
     def _results(self, ray: ModuleType, task: Callable[[int], Any], pieces: int) -> list[Draws]:
         """Return the pieces in order, at most `workers` being at work at once; an interrupt or error ends those at work."""
@@ -154,6 +168,11 @@ class Distributed(Sampler):
 def _require_divisible(sampler: object) -> None:
     """Refuse what draws nothing, and a sampler that weighs its draws against each other, or holds such a one."""
     require_sampler(sampler)
+    if isinstance(sampler, Calibrated) and not sampler.divisible:
+        raise InvalidSettingError(
+            "the draws of Calibrated without a factor cannot be made in pieces, for each would find a factor of its own; call "
+            ".calibrate(problem) first and pass what it returns"
+        )
     if not getattr(sampler, "divisible", True):
         raise InvalidSettingError(
             f"the draws of {type(sampler).__name__} cannot be made in pieces, for they depend on each other; put Distributed around the "

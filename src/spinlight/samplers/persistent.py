@@ -11,11 +11,11 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from spinlight._checks import positive_integer
-from spinlight._errors import InvalidSettingError
+from spinlight._errors import InvalidSettingError, InvalidStateError
 from spinlight._random import Seed, resolve_seed
 from spinlight.ising import Draws, Ising, Law
 from spinlight.ising.problem import require_problem
-from spinlight.samplers.base import ChainState, MarkovChain, Sampler, draws_of
+from spinlight.samplers.base import ChainState, MarkovChain, Sampler, draws_of, wrapped
 
 _Shape = tuple[int | None, int, int]
 """Batch, count and sites."""
@@ -93,8 +93,16 @@ class Persistent(Sampler):
                 state = ChainState(kept.spins, resolved, kept.sweeps)
             state = self.sampler.step(problem, state, self.sampler.sweeps)
             self._chains[shape] = state
-        seconds = time.perf_counter() - started
-        return draws_of(self, problem, state.spins, beta=self.beta, seed=resolved, sweeps=state.sweeps, seconds=seconds)
+        draws = draws_of(
+            self.sampler,
+            problem,
+            state.spins,
+            beta=self.beta,
+            seed=resolved,
+            sweeps=state.sweeps,
+            seconds=time.perf_counter() - started,
+        )
+        return wrapped(self, draws)
 
     def reset(self) -> None:
         """Forget all chains: the next call starts anew."""
@@ -111,9 +119,12 @@ class Persistent(Sampler):
         """Go on with the chains that `state_dict` returned, and no others.
 
         Raises:
-            InvalidStateError: spins other than -1/+1.
+            InvalidStateError: no such state, or spins other than -1/+1; the chains stay as they were.
         """
-        chains = {_shape(each.spins): each for each in (ChainState(**saved) for saved in state["chains"])}
+        try:
+            chains = {_shape(each.spins): each for each in (ChainState(**saved) for saved in state["chains"])}
+        except (KeyError, TypeError) as error:
+            raise InvalidStateError(f"a state that state_dict returned is needed: {error!r}") from error
         with self._lock:
             self._chains.clear()
             self._chains.update(chains)

@@ -98,7 +98,8 @@ def solve(
     Args:
         problem: a single problem; one with more than a quarter of all couplings is solved as a dense one.
         sampler: a sampler, repeated by `Repeated`; or a strategy; None for `Restarts`, which anneals.
-        time_limit_s: seconds, above 0. Kernels that are not compiled yet are compiled before the clock starts.
+        time_limit_s: seconds, above 0. The kernels of `Restarts` are compiled before the clock starts, those of a named sampler by
+            its first round.
         target: stop when an energy is this low.
         seed: integer in [0, 2^63), generator, or None for fresh entropy; it is recorded.
         progress: see `Progress`.
@@ -111,7 +112,9 @@ def solve(
         InvalidSettingError: a batch, a setting outside its domain, or a time in which not one round could be completed.
 
     Cost:
-        As that of the sampler; the time limit is kept to within a sweep of the problem.
+        As that of the sampler. Samplers that run kernels of this library keep the time limit to within a sweep of the problem; a
+        call of foreign software (`SolveSampler`, `DimodSampler`) or of a cluster is waited for. `Restarts` works on the CPU, where a
+        problem on another device is copied first; named samplers on the problem's device where they can.
 
     Example:
         >>> problem = Ising([0.0, 0.0, 0.0], [[0.0, 1.0, 0.0], [1.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
@@ -125,18 +128,20 @@ def solve(
     strategy = _strategy(sampler)
     search = _Search(resolve_seed(seed), limit, wanted, progress)
     form = faster(problem)
-    _compile(strategy, form)
+    if isinstance(strategy, Restarts):
+        form = form.to("cpu")
+        _compile(strategy)
     try:
         search.run(lambda: strategy.rounds(form, search.seed, search.left))
     except KeyboardInterrupt as interrupt:
         if search.best is None:
             raise
-        raise InterruptedSolveError(search.best) from interrupt
+        raise InterruptedSolveError(_on_device(search.best, problem)) from interrupt
     if search.best is None:
         raise InvalidSettingError(
             f"no round could be completed within {limit:g} s; give more time, or let the sampler do less at once"
         )
-    return search.best
+    return _on_device(search.best, problem)
 
 
 class _TimeIsOverError(Exception):
@@ -193,13 +198,21 @@ def _strategy(sampler: Sampler | Strategy | None) -> Strategy:
     return sampler if isinstance(sampler, Strategy) else Repeated(sampler)
 
 
-def _compile(strategy: Strategy, problem: Ising) -> None:
-    """Begin a round on two spins, so that compiling the kernels costs no time of the search."""
+def _on_device(solution: Solution, problem: Ising) -> Solution:
+    return replace(solution, draws=solution.draws.to(problem.device))
+
+
+def _compile(strategy: Restarts) -> None:
+    """Begin a round on two spins, so that compiling the kernels costs no time of the search.
+
+    Of `Restarts` only: a caller's sampler may charge for every call, or be made for this problem alone. Both forms, because the
+    blocks of a sparse problem may be a dense one.
+    """
 
     def give_up() -> None:
         raise _TimeIsOverError
 
     pair = Ising([0.0, 0.0], [[0.0, 1.0], [1.0, 0.0]])
-    rounds = strategy.rounds(pair.to_sparse() if problem.is_sparse else pair, 0, lambda: 1.0)
-    with watched(give_up), suppress(_TimeIsOverError):
-        next(rounds)
+    for form in (pair, pair.to_sparse()):
+        with watched(give_up), suppress(_TimeIsOverError):
+            next(strategy.rounds(form, 0, lambda: 1.0))

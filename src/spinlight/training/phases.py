@@ -234,7 +234,7 @@ def require_boltzmann(sampler: SupportsDraw, *, stacklevel: int) -> None:
     if sampler.law == "heuristic" and not getattr(sampler, "corrected", False):
         warnings.warn(
             f"{type(sampler).__name__} is a heuristic: its draws do not follow exp(-E), and a gradient made of them is not that of "
-            "the likelihood. Use a Boltzmann sampler such as Gibbs, or put Reweighted around this one",
+            "the likelihood. Use a Boltzmann sampler such as Gibbs, or put Reweighted or Calibrated around this one",
             UncalibratedWarning,
             stacklevel=stacklevel,
         )

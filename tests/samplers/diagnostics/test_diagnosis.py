@@ -15,7 +15,18 @@ from helpers.enumeration import all_spins, boltzmann, enumerate_energies, random
 from helpers.statistics import threshold, z_p_value
 from spinlight._errors import InvalidSettingError, InvalidStateError
 from spinlight.ising import DrawInfo, Draws, Ising
-from spinlight.samplers import CoherentIsingMachine, EnergyMoments, Exact, Gibbs, Reweighted, diagnose, record
+from spinlight.samplers import (
+    CoherentIsingMachine,
+    EnergyMoments,
+    Exact,
+    Gibbs,
+    ParallelTempering,
+    PopulationAnnealing,
+    Quantized,
+    Reweighted,
+    diagnose,
+    record,
+)
 from spinlight.samplers.diagnostics.comparison import expected_total_variation
 from spinlight.samplers.diagnostics.histograms import energy_histogram, overlap_histogram
 
@@ -185,6 +196,30 @@ def test_a_flat_landscape_has_no_deviation_and_no_beta() -> None:
     assert found.exact.total_variation == pytest.approx(found.exact.expected_total_variation, abs=largest_excess(100))
     assert "no spin feels anything" in str(found)
     assert "0.1 exactly, the energy of every state" in str(found)
+
+
+def test_rows_that_are_not_independent_are_noted() -> None:
+    tempering = ParallelTempering(burn_in=100, progress=False)
+    for sampler in (tempering, Quantized(sampler=tempering, bits=8)):
+        assert "correlated" in diagnose(PROBLEM, sampler.draw(PROBLEM, 100, seed=1)).notes[0]
+    assert diagnose(PROBLEM, Gibbs().draw(PROBLEM, 100, seed=1)).notes == ()
+
+
+def test_families_count_as_one_draw_each() -> None:
+    draws = PopulationAnnealing(sweeps=1, members=2, populations=16, progress=False).draw(PROBLEM, 1000, seed=1)
+    found = diagnose(PROBLEM, draws)
+    assert found.effective_draws == draws.info.details["effective_families"] < 1000
+    assert "related" in found.notes[0]
+
+
+def test_estimators_that_draw_repeat_themselves_with_a_seed() -> None:
+    problem = random_ising(18, seed=1, scale=0.2)
+    draws = Exact().draw(problem, 200, seed=1)
+    one, two, other = (
+        diagnose(problem, draws, estimators=[EnergyMoments(chains=16, sweeps=10)], seed=seed).effective_betas[0].value
+        for seed in (1, 1, 2)
+    )
+    assert one == two != other
 
 
 def test_large_problems_are_not_enumerated() -> None:

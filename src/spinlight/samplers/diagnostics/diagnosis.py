@@ -6,14 +6,16 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from spinlight._checks import nonnegative_number
 from spinlight._errors import InvalidStateError
-from spinlight.ising import Draws, Ising, Law
+from spinlight._plain import plain
+from spinlight._random import Seed, derive_seed, resolve_seed
+from spinlight.ising import DrawInfo, Draws, Ising, Law
 from spinlight.ising.problem import require_problem, require_single
 from spinlight.samplers.diagnostics.comparison import (
     MOST_COMPARED_SITES,
@@ -40,7 +42,8 @@ class Diagnosis:
         law: what the sampler promises: "exact", "asymptotic" or "heuristic".
         sites: of the problem.
         draws: how many, copies included.
-        effective_draws: (sum w)^2 / sum w^2, how many draws of equal weight know a mean equally well.
+        effective_draws: (sum w)^2 / sum w^2, how many draws of equal weight know a mean equally well; of `PopulationAnnealing` no more
+            than its effective families.
         mean_energy: weighted.
         mean_energy_error: its standard error, of independent draws.
         lowest_energy: of the draws.
@@ -94,7 +97,7 @@ class Diagnosis:
 
     def to_json(self) -> str:
         """Return everything as JSON, null standing for what is not finite."""
-        return json.dumps(_plain(asdict(self)), indent=2)
+        return json.dumps(plain(asdict(self)), indent=2)
 
     def _title(self) -> str:
         return f"{self.draws} draws of {self.sampler} ({self.law}), {self.sites} sites"
@@ -128,6 +131,7 @@ def diagnose(
     *,
     beta: float | None = None,
     estimators: Sequence[BetaEstimator] = (PseudoLikelihood(), ConditionalMeans()),
+    seed: Seed = None,
 ) -> Diagnosis:
     """Return what draws of a problem are worth, by every measure that they allow.
 
@@ -141,10 +145,12 @@ def diagnose(
         beta: of the exact law to compare with. None: what the draws were meant for, or, where a machine promises nothing, the first
             effective beta.
         estimators: of the effective beta. `EnergyMoments()` asks for annealed chains above 16 sites.
+        seed: of what estimators draw themselves; integer, generator, or None for fresh entropy.
 
     Law:
-        Standard errors and expectations are those of independent rows, as every sampler here returns them. Copies that a machine
-        or a resampling made make them too small.
+        Standard errors and expectations are those of independent rows. Rows of one ladder of `ParallelTempering` are correlated, those of
+        one family of `PopulationAnnealing` are related, and a machine may return copies: errors are then too small. Of the first two
+        `notes` say so.
 
     Raises:
         InvalidSettingError: a batch of problems, or a beta outside its domain.
@@ -169,9 +175,14 @@ def diagnose(
     mixing = draws.mixing() if isinstance(draws, Trace) else {}
     weights = each.weights.cpu()
     energies = problem.energy(each.spins.to(problem.device)).cpu()
-    effective = float(1 / weights.square().sum())
+    families = single.info.details.get("effective_families", math.inf)
+    effective = min(float(1 / weights.square().sum()), families)
     mean = float(weights @ energies)
-    betas = tuple(estimator.estimate(problem, each) for estimator in estimators)
+    resolved = resolve_seed(seed)
+    betas = tuple(
+        estimator.estimate(problem, each, seed=derive_seed(resolved, number))
+        for number, estimator in enumerate(estimators)
+    )
     compared = _compared_beta(wanted, single.info.beta, betas)
     exact, levels, law = None, None, None
     if compared is not None and problem.sites <= MOST_COMPARED_SITES:
@@ -192,7 +203,7 @@ def diagnose(
         overlaps=overlap_histogram(each.spins.cpu(), weights, law),
         exact=exact,
         mixing=mixing,
-        notes=tuple(_notes(problem, effective, betas, compared, mixing)),
+        notes=(*_relations(single.info), *_notes(problem, effective, betas, compared, mixing)),
     )
 
 
@@ -240,6 +251,18 @@ def _compared_beta(wanted: float | None, meant: float | None, betas: Sequence[Ef
     return found if math.isfinite(found) and found >= 0 else None
 
 
+def _relations(info: DrawInfo) -> Iterator[str]:
+    """Yield a sentence where rows of a sampler, or of one inside it, are not independent."""
+    samplers, inner = [info.sampler], info.settings.get("sampler")
+    while isinstance(inner, Mapping):
+        samplers.append(inner.get("class", ""))
+        inner = inner.get("sampler")
+    if "ParallelTempering" in samplers:
+        yield "Standard errors are too small: rows of one ladder of ParallelTempering are correlated, one time after the other."
+    if "PopulationAnnealing" in samplers:
+        yield "Standard errors may be too small: rows of one family of PopulationAnnealing are related."
+
+
 def _notes(
     problem: Ising,
     effective: float,
@@ -260,13 +283,3 @@ def _notes(
     for name, chain in mixing.items():
         if math.isnan(chain.split_r_hat):
             yield f"Nothing is known of the mixing of {name!r}: it never changed along the chains."
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Tensor):
-        return _plain(value.tolist())
-    if isinstance(value, Mapping):
-        return {name: _plain(part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
