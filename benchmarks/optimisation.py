@@ -233,7 +233,7 @@ def _against_simulated_bifurcation(settings: Settings, *, discrete: bool) -> lis
 def _fields(settings: Settings) -> list[Claim]:
     """Return how often single runs of every optical machine find the ground state where fields dominate, less annealing's share.
 
-    Twenty problems of 16 spins, h from N(0, 9) and J from N(0, 1), their ground states enumerated.
+    Twenty problems of 16 spins, h from N(0, 9) and J from N(0, 1/4), their ground states enumerated.
     """
     runs, chosen = 64 if settings.quick else 512, range(3 if settings.quick else 20)
     glasses = [problems.strong_fields(16, seed) for seed in chosen]
@@ -243,7 +243,7 @@ def _fields(settings: Settings) -> list[Claim]:
         drawn = [sampler.draw(glass, runs, seed=1).energies for glass in glasses]
         return float(np.mean([float((each <= ground + 1e-9).double().mean()) for each, ground in zip(drawn, grounds)]))
 
-    annealing = share(SimulatedAnnealing(sweeps=1000, beta=5.0, progress=False))
+    annealing = share(SimulatedAnnealing(sweeps=1000, beta=100.0, progress=False))
     rows = []
     for name, feedback in _FEEDBACKS.items():
         for word, noise in {"": None, "-wigner": TruncatedWigner(), "-gaussian": GaussianMoments()}.items():

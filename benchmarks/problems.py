@@ -79,9 +79,9 @@ def cube_signs(side: int, seed: int) -> Ising:
 
 
 def strong_fields(sites: int, seed: int) -> Ising:
-    """Return a dense problem that its fields dominate: h_i from N(0, 9), J_ij from N(0, 1)."""
+    """Return a dense problem that its fields dominate: h_i from N(0, 9), J_ij from N(0, 1/4)."""
     generator = np.random.default_rng(seed)
-    upper = np.triu(generator.normal(size=(sites, sites)), 1)
+    upper = np.triu(generator.normal(0.0, 0.5, size=(sites, sites)), 1)
     return Ising(3 * generator.normal(size=sites), upper + upper.T)
 
 

@@ -14,8 +14,8 @@ twelve sites at beta = 1: a random Boltzmann machine, a ferromagnet with two wel
 restricted Boltzmann machine trained on bars and stripes. Beside it what independent draws would show, and effective draws per
 second: how many independent ones know a mean equally well, whether of the right law or not.
 
-"population" rows: log Z of fourteen such problems, the largest error in its own standard errors; and the power of the population
-with which the root of the mean squared error shrinks. "top-k" row: the paper's pipeline, with weights.
+"population" rows: log Z of fourteen such problems, how often it is off by more than three of its own standard errors; and the power of the
+population with which the root of the mean squared error shrinks. "top-k" row: the paper's pipeline, with weights.
 
 "tempering" rows: effective draws per second of the function that is known worst, against as many chains of plain Gibbs sampling on
 all cores; and the energy against an independent run with twice the rungs, two-sided. Data: SPINLIGHT_DATA.

@@ -100,7 +100,7 @@ def test_planted_energies_are_those_of_small_problems_solved() -> None:
 def test_annealing_finds_ground_states_that_fields_dominate_and_machines_do_too() -> None:
     rows = {claim.row: claim for claim in optimisation._fields(TINY)}
     assert len(rows) == 9
-    assert all(claim.peers["annealing"] > 0.9 for claim in rows.values())
+    assert all(claim.peers["annealing"] > 0.6 for claim in rows.values())
     assert all(claim.value > -0.5 for claim in rows.values())
 
 
