@@ -81,7 +81,7 @@ def samplers() -> Mapping[str, Sampler]:
         "Gibbs": Gibbs(sweeps=200, progress=False),
         "Metropolis": Metropolis(sweeps=200, progress=False),
         "annealing": SimulatedAnnealing(sweeps=200, progress=False),
-        "tempering": ParallelTempering(ladders=64, every=2, progress=False),
+        "tempering": ParallelTempering(ladders=64, sweeps_between=2, progress=False),
         "population": PopulationAnnealing(progress=False),
         "CIM": optical,
         "CIM, calibrated": Calibrated(sampler=optical),

@@ -282,7 +282,9 @@ def _solvers() -> dict[str, Callable[[float], Sampler]]:
         ),
         "bifurcation-discrete": lambda scale: SimulatedBifurcation(steps=4000, dt=1.0, progress=False),
         "annealing": lambda scale: SimulatedAnnealing(sweeps=2000, beta=10 / scale, progress=False),
-        "tempering": lambda scale: ParallelTempering(beta=5 / scale, burn_in=500, every=20, ladders=2, progress=False),
+        "tempering": lambda scale: ParallelTempering(
+            beta=5 / scale, burn_in=500, sweeps_between=20, ladders=2, progress=False
+        ),
     }
 
 

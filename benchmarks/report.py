@@ -1,4 +1,4 @@
-"""Write docs/results.md and the README's results from what was measured, and from nothing else.
+"""Write docs/results.md and the results in the README and in docs/samplers.md from what was measured, and from nothing else.
 
 python benchmarks/report.py [FOLDER]
 
@@ -24,7 +24,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 def main(root: Path = ROOT, run: Path | None = None) -> int:
-    """Copy a run, if one is named, and rewrite both pages; return 0."""
+    """Copy a run, if one is named, and rewrite the pages; return 0."""
     if run is not None:
         (root / "docs" / "run").mkdir(exist_ok=True)
         for name in ("metrics.json", "cells.png"):
@@ -39,6 +39,8 @@ def main(root: Path = ROOT, run: Path | None = None) -> int:
     readme = root / "README.md"
     block = "\n".join([*fit_section(fit, "docs/run/cells.png"), "", summary(subjects)] if fit else [summary(subjects)])
     _write(readme, between_markers(readme.read_text(), block))
+    if (page_of_samplers := root / "docs" / "samplers.md").exists():
+        _write(page_of_samplers, between_markers(page_of_samplers.read_text(), samplers_block(subjects)))
     return 0
 
 
@@ -95,12 +97,13 @@ def results_page(subjects: Mapping[str, Rows]) -> str:
 
 
 def provenance(rows: Rows) -> str:
-    """Return where the rows were measured and by what command, and how many of the claims hold."""
+    """Return where the rows were measured and by what commands, and how many of the claims hold."""
     first, claims = rows[0], [row for row in rows if row["required"] is not None]
     versions = ", ".join(f"{name} {version}" for name, version in first["versions"].items())
+    commands = ", ".join(f"`{command}`" for command in dict.fromkeys(row["command"] for row in rows))
     quick = " A quick run: it shows that everything runs and proves nothing." if first["quick"] else ""
     return (
-        f"{sum(row['holds'] for row in claims)} of {len(claims)} claims hold. `{first['command']}`, {first['seeds']} paired "
+        f"{sum(row['holds'] for row in claims)} of {len(claims)} claims hold. {commands}, {first['seeds']} paired "
         f"repeats, on {first['machine']}; {versions}.{quick}"
     )
 
@@ -118,6 +121,43 @@ def summary(subjects: Mapping[str, Rows]) -> str:
         "Ratios above 1 are in spinlight's favour; **bold** ones fall short of what is asked. All rows: docs/results.md."
     )
     return "\n".join(parts)
+
+
+def samplers_block(subjects: Mapping[str, Rows]) -> str:
+    """Return what the page of the samplers shows: distances from the law by sampler and problem, and every other row."""
+    parts = []
+    for subject in ("sampling", "optimisation"):
+        rows = subjects.get(subject, [])
+        laws = [row for row in rows if row["row"].startswith("law/")]
+        others = [harness.table_line(row) for row in rows if not row["row"].startswith("law/")]
+        parts += [f"**{subject}** {provenance(rows)}", ""] if rows else []
+        parts += [*law_table(laws), ""] if laws else []
+        parts += [harness.HEADER, *others, ""] if others else []
+    return "\n".join(parts) if parts else "Nothing is measured yet: run the two benchmarks.\n"
+
+
+def law_table(rows: Rows) -> list[str]:
+    """Return the lines of a table of total variations, a line per sampler and a column per problem, the yardstick first."""
+    cells: dict[str, dict[str, str]] = {"*independent draws*": {}}
+    speeds: dict[str, list[float]] = {}
+    for row in rows:
+        _, target, sampler = row["row"].split("/", 2)
+        refused = "refused" in row["peers"]
+        cells.setdefault(sampler, {})[target] = "refused" if refused else f"{row['value']:.3f}"
+        if not refused:
+            cells["*independent draws*"][target] = f"{row['peers']['independent draws']:.3f}"
+            speeds.setdefault(sampler, []).append(row["peers"]["effective draws/s"])
+    targets = list(dict.fromkeys(target for line in cells.values() for target in line))
+    head = ["| total variation | " + " | ".join(targets) + " | effective draws/s |", "|---" * (len(targets) + 2) + "|"]
+    return head + [
+        f"| {sampler} | {' | '.join(line.get(target, '') for target in targets)} | {_span(speeds.get(sampler, []))} |"
+        for sampler, line in cells.items()
+    ]
+
+
+def _span(values: Sequence[float]) -> str:
+    """Return the lowest and the highest of some numbers."""
+    return f"{min(values):.2g} .. {max(values):.2g}" if values else ""
 
 
 def _error(estimate: Mapping[str, Any]) -> str:

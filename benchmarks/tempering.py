@@ -64,7 +64,7 @@ def _glass(beta: float, required: float | None, settings: Settings) -> list[Clai
     problem, short = problems.cube_signs(6, 1), settings.quick
     low = SimulatedAnnealing(sweeps=2000, beta=10.0, progress=False).draw(problem, 64, seed=9).top(1).spins[0]
     watched = {"overlap": lambda spins: (spins @ low.to(spins)).abs() / problem.sites}
-    tempering = ParallelTempering(beta=beta, ladders=4, burn_in=1000, every=10, progress=False)
+    tempering = ParallelTempering(beta=beta, ladders=4, burn_in=1000, sweeps_between=10, progress=False)
     row = "tempering/glass-3d" if required else "tempering/glass-3d-warm"
     sizes = Sizes(4000, 2_000, 1_000) if short else Sizes(80_000, 20_000, 400_000)
     return compared(row, problem, watched, tempering, sizes, required)
@@ -84,7 +84,9 @@ def _machine(settings: Settings) -> list[Claim]:
     rows = torch.cat([spins_from_bits(images[:512]), -torch.ones(512, 500)], 1).to(torch.int8)
     near_data = Gibbs(progress=False).step(problem, ChainState(rows, 1), 3).spins
     reference = independent_fields(problem, near_data)
-    tempering = ParallelTempering(rungs=32, reference=reference, ladders=4, burn_in=1000, every=10, progress=False)
+    tempering = ParallelTempering(
+        rungs=32, reference=reference, ladders=4, burn_in=1000, sweeps_between=10, progress=False
+    )
     sizes = Sizes(400, 100, 200) if settings.quick else Sizes(8000, 2_000, 50_000)
     return compared("tempering/rbm-784x500", problem, watched, tempering, sizes, 5.0)
 

@@ -37,6 +37,31 @@ def test_the_summary_marks_what_falls_short() -> None:
     assert "| anneal/b | **7x** |" in block
 
 
+def test_the_table_of_laws_has_a_line_per_sampler_and_a_column_per_problem() -> None:
+    about = {key: value for key, value in rows()[0].items() if key not in ("row", "value", "peers")}
+    known = {"independent draws": 0.05, "effective draws/s": 1000.0}
+    drawn = [
+        {"row": "law/glass/Gibbs", "value": 0.06, "peers": known, **about},
+        {"row": "law/wells/Gibbs", "value": 0.07, "peers": {**known, "effective draws/s": 2000.0}, **about},
+        {"row": "law/glass/CIM, calibrated", "value": 1.0, "peers": {"refused": 1.0}, **about},
+    ]
+    assert report.law_table(drawn) == [
+        "| total variation | glass | wells | effective draws/s |",
+        "|---|---|---|---|",
+        "| *independent draws* | 0.050 | 0.050 |  |",
+        "| Gibbs | 0.060 | 0.070 | 1e+03 .. 2e+03 |",
+        "| CIM, calibrated | refused |  |  |",
+    ]
+    block = report.samplers_block({"sampling": drawn, "optimisation": rows()})
+    assert harness.table_line(rows()[0]) in block
+    assert harness.table_line({**drawn[0], "quick": False}) not in block
+
+
+def test_commands_of_rows_measured_apart_are_all_named() -> None:
+    apart = [rows()[0], {**rows()[1], "command": "python y"}]
+    assert "`python x`, `python y`" in report.provenance(apart)
+
+
 def test_the_block_between_the_markers_is_replaced_and_nothing_else() -> None:
     page = f"top\n{report.BEGIN}\nold\n{report.END}\nbottom\n"
     once = report.between_markers(page, "new")
@@ -86,10 +111,10 @@ def test_a_run_is_copied_and_shown_on_both_pages(tmp_path) -> None:
 
 
 def test_the_pages_in_the_tree_are_those_that_the_stored_results_make(tmp_path) -> None:
-    for name in ("README.md", "benchmarks/results", "docs/results.md", "docs/run"):
+    for name in ("README.md", "benchmarks/results", "docs/results.md", "docs/samplers.md", "docs/run"):
         source, target = report.ROOT / name, tmp_path / name
         target.parent.mkdir(parents=True, exist_ok=True)
         (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
     report.main(tmp_path)
-    for name in ("README.md", "docs/results.md"):
+    for name in ("README.md", "docs/results.md", "docs/samplers.md"):
         assert (tmp_path / name).read_text() == (report.ROOT / name).read_text()

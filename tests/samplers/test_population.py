@@ -77,7 +77,7 @@ def test_families_are_counted() -> None:
 
 def test_too_few_effective_populations_give_a_warning_instead_of_an_error_bar() -> None:
     problem = random_ising(20, seed=4, scale=3.0)
-    sampler = PopulationAnnealing(beta=5.0, populations=16, members=2, sweeps=0, overlap=0.05, progress=False)
+    sampler = PopulationAnnealing(beta=5.0, populations=16, members=2, sweeps=0, effective_share=0.05, progress=False)
     with pytest.warns(SpinlightWarning, match="of 16 populations"):
         assert math.isnan(sampler.draw(problem, 5, seed=1).log_partition.standard_error)
 
@@ -85,7 +85,7 @@ def test_too_few_effective_populations_give_a_warning_instead_of_an_error_bar() 
 def test_a_landscape_that_takes_too_many_steps_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("spinlight.samplers.population._MOST_STEPS", 20)
     with pytest.raises(InvalidSettingError, match="after 20 steps"):
-        PopulationAnnealing(overlap=0.9999, progress=False).draw(random_ising(10, seed=1), 1, seed=1)
+        PopulationAnnealing(effective_share=0.9999, progress=False).draw(random_ising(10, seed=1), 1, seed=1)
 
 
 @pytest.mark.parametrize(
@@ -95,8 +95,8 @@ def test_a_landscape_that_takes_too_many_steps_is_refused(monkeypatch: pytest.Mo
         {"populations": 15},
         {"members": 1},
         {"sweeps": -1},
-        {"overlap": 0.0},
-        {"overlap": 1.0},
+        {"effective_share": 0.0},
+        {"effective_share": 1.0},
         {"threads": 0},
     ],
 )

@@ -36,7 +36,7 @@ def mean_spin(problem: Ising, beta: float) -> float:
 @pytest.mark.parametrize("cluster_every", [0, 3])
 def test_wells_are_visited_in_proportion_where_a_single_chain_stays(cluster_every: int) -> None:
     problem = wells().to_sparse()
-    sampler = ParallelTempering(beta=1.0, ladders=32, every=5, cluster_every=cluster_every, progress=False)
+    sampler = ParallelTempering(beta=1.0, ladders=32, sweeps_between=5, cluster_every=cluster_every, progress=False)
     draws = sampler.draw(problem, 32 * 500, seed=1, initial=torch.ones(32 * 500, 8))
     # Paired ladders exchange clusters: pairs are independent.
     pairs = magnetisations(draws, 32).reshape(16, 2).mean(1)
@@ -48,7 +48,7 @@ def test_wells_are_visited_in_proportion_where_a_single_chain_stays(cluster_ever
 
 def test_energies_are_right_on_a_frustrated_problem() -> None:
     problem, beta = random_ising(12, seed=5), 3.0
-    draws = ParallelTempering(beta=beta, ladders=64, every=20, progress=False).draw(problem, 64 * 100, seed=2)
+    draws = ParallelTempering(beta=beta, ladders=64, sweeps_between=20, progress=False).draw(problem, 64 * 100, seed=2)
     per_ladder = draws.energies.reshape(-1, 64).mean(0)
     exact = float(boltzmann(problem, beta) @ enumerate_energies(problem))
     warmer = float(boltzmann(problem, 0.9 * beta) @ enumerate_energies(problem))
@@ -72,7 +72,7 @@ def test_swaps_become_equally_likely_and_are_reported() -> None:
 def test_the_law_does_not_depend_on_the_reference(sparse: bool) -> None:
     problem = random_ising(7, seed=6, scale=0.5)
     reference = torch.linspace(-2, 2, 7)
-    sampler = ParallelTempering(beta=1.3, reference=reference, every=20, rungs=4, ladders=16, progress=False)
+    sampler = ParallelTempering(beta=1.3, reference=reference, sweeps_between=20, rungs=4, ladders=16, progress=False)
     draws = sampler.draw(problem.to_sparse() if sparse else problem, 20_000, seed=4)
     assert law_p_value(draws.spins, boltzmann(problem, 1.3)) > threshold()
     assert law_p_value(draws.spins, boltzmann(problem, 1.17)) < threshold()
@@ -102,7 +102,7 @@ def test_rungs_go_where_swaps_are_refused() -> None:
 def test_rows_take_the_ladders_in_turn() -> None:
     problem = wells(4, coupling=20.0, field=0.0)
     # Frozen without a hot end: each ladder stays where it starts.
-    sampler = ParallelTempering(first=0.99, ladders=3, burn_in=0, every=1, progress=False)
+    sampler = ParallelTempering(first=0.99, ladders=3, burn_in=0, sweeps_between=1, progress=False)
     start = torch.tensor([[1, 1, 1, 1], [-1, -1, -1, -1], [1, 1, 1, 1]]).repeat(4, 1)[:10]
     draws = sampler.draw(problem, 10, seed=1, initial=start)
     assert torch.equal(draws.spins, start.to(torch.int8))
@@ -117,7 +117,7 @@ def test_clusters_need_sparse_couplings() -> None:
     "setting",
     [{"rungs": 1}, {"rungs": 5000}, {"first": 1.0}, {"first": -0.1},
      {"reference": [math.inf]}, {"reference": [[0.0]]}, {"beta": 0.0}, {"beta": math.nan}, {"ladders": 0},
-     {"burn_in": -1}, {"every": 0}, {"cluster_every": -1}, {"threads": 0}],
+     {"burn_in": -1}, {"sweeps_between": 0}, {"cluster_every": -1}, {"threads": 0}],
 )  # fmt: skip
 def test_settings_outside_their_domain_are_refused(setting: dict[str, float]) -> None:
     with pytest.raises(InvalidSettingError):

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -41,8 +42,8 @@ class PopulationAnnealing(Sampler):
         populations: independent ones, at least 16.
         members: chains of each, at least 2; more where `count` asks for more draws than there are chains.
         sweeps: at every step, at least 0.
-        overlap: share of a population that stays effective, (sum w)^2 / (members sum w^2), at every step, in (0, 1); nearer to 1
-            means smaller steps.
+        effective_share: (sum w)^2 / (members sum w^2), what part of a population its weights leave effective at every step, in
+            (0, 1); nearer to 1 means smaller steps.
         threads: how many to use (None: `torch.get_num_threads()`); the draws do not depend on it.
         progress: show a bar on a terminal when a run lasts over two seconds.
 
@@ -79,7 +80,7 @@ class PopulationAnnealing(Sampler):
     populations: int = 32
     members: int = 64
     sweeps: int = 10
-    overlap: float = 0.9
+    effective_share: float = 0.9
     threads: int | None = None
     progress: bool = True
 
@@ -89,8 +90,8 @@ class PopulationAnnealing(Sampler):
         integer("populations", self.populations, least=16, most=2**20)
         integer("members", self.members, least=2, most=2**24)
         nonnegative_integer("sweeps", self.sweeps)
-        if fraction("overlap", self.overlap) == 0:
-            raise InvalidSettingError("overlap must lie in (0, 1), got 0")
+        if fraction("effective_share", self.effective_share) == 0:
+            raise InvalidSettingError("effective_share must lie in (0, 1), got 0")
         thread_count(self.threads)
 
     def draw(self, problem: Ising, count: int, *, seed: Seed = None, initial: Tensor | None = None) -> Draws:
@@ -106,18 +107,15 @@ class PopulationAnnealing(Sampler):
             initial_spins(problem, count, resolved, initial)
         require_beta(require_problem(problem), float(self.beta))
         with progress_bar("Population annealing", self.progress) as report:
-            done = 0
 
-            def tell(beta: float) -> None:
-                nonlocal done
-                done = max(done, int(1000 * beta / self.beta))
+            def tell(before: float, share: float, beta: float) -> None:
                 if report:
-                    report(done, 1000)
+                    report(int(1000 * (before + share * beta / self.beta)), 1000)
 
             pilot = _Cooling(self, problem, max(2, members // 4), derive_seed(resolved, 1))
-            steps = pilot.cool(None, lambda beta: tell(beta / 5))
+            steps = pilot.cool(None, partial(tell, 0.0, 0.2))
             cooling = _Cooling(self, problem, members, resolved)
-            cooling.cool(steps, lambda beta: tell((self.beta + 4 * beta) / 5))
+            cooling.cool(steps, partial(tell, 0.2, 0.8))
         draws = draws_of(
             self,
             problem,
@@ -144,7 +142,7 @@ class _Cooling:
         self._steps, self._beta = 0, 0.0
 
     def cool(self, steps: list[float] | None, tell: Callable[[float], None]) -> list[float]:
-        """Go to the sampler's beta by these steps, or by such as leave the wanted overlap; return the steps gone."""
+        """Go to the sampler's beta by these steps, or by such as leave the wanted share effective; return the steps gone."""
         gone: list[float] = []
         while self._beta < self._sampler.beta:
             energies = self._energies()
@@ -152,7 +150,7 @@ class _Cooling:
             if len(gone) > _MOST_STEPS:
                 raise InvalidSettingError(
                     f"after {_MOST_STEPS} steps beta is {self._beta:.3g} of {self._sampler.beta:.3g}: scale the problem down, or "
-                    "lower the overlap"
+                    "lower effective_share"
                 )
             self._resample(-(gone[-1] - self._beta) * energies)
             self._beta = gone[-1]
@@ -177,14 +175,14 @@ class _Cooling:
             share = 2 * torch.logsumexp(logs, 1) - torch.logsumexp(2 * logs, 1) - math.log(pooled.shape[1])
             return float(share.exp().min())
 
-        if effective(self._sampler.beta) >= self._sampler.overlap:
+        if effective(self._sampler.beta) >= self._sampler.effective_share:
             return self._sampler.beta
         low, high = self._beta, self._sampler.beta
         for _ in range(60):
             if high - low <= 1e-3 * (high - self._beta):
                 break
             middle = 0.5 * (low + high)
-            low, high = (middle, high) if effective(middle) >= self._sampler.overlap else (low, middle)
+            low, high = (middle, high) if effective(middle) >= self._sampler.effective_share else (low, middle)
         return high
 
     def _resample(self, log_weights: Tensor) -> None:

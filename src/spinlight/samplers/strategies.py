@@ -156,7 +156,7 @@ class _Tempering:
             first=_LADDER_HOT / _LADDER_COLD,
             rungs=64,
             ladders=2,
-            every=_LADDER_EVERY,
+            sweeps_between=_LADDER_EVERY,
             threads=threads,
             progress=False,
         )

@@ -67,7 +67,7 @@ class ParallelTempering(Sampler):
             (`independent_fields`) spare the ladder a phase transition on which chains would turn back.
         ladders: independent ladders per problem, at least 1.
         burn_in: sweeps before the first draw, at least 0.
-        every: sweeps between two draws from one ladder, at least 1.
+        sweeps_between: sweeps from one draw of a ladder to the next, at least 1.
         cluster_every: sweeps between two isoenergetic cluster moves, which exchange a cluster of spins between the chains of two
             ladders on the same rung; 0 for none. They help on sparse graphs of low dimension, where such clusters stay small.
         threads: how many to use (None: `torch.get_num_threads()`); the draws do not depend on it.
@@ -83,7 +83,7 @@ class ParallelTempering(Sampler):
         InvalidSettingError: a setting outside its domain; on drawing, cluster moves for a dense problem.
 
     Cost:
-        ladders * rungs chains, each as costly as one of `Metropolis`, for burn_in + every * count / ladders sweeps.
+        ladders * rungs chains, each as costly as one of `Metropolis`, for burn_in + sweeps_between * count / ladders sweeps.
 
     References:
         Hukushima & Nemoto, J. Phys. Soc. Jpn. 65 (1996) 1604; Zhu, Ochoa & Katzgraber, Phys. Rev. Lett. 115 (2015) 077201
@@ -105,7 +105,7 @@ class ParallelTempering(Sampler):
     reference: Tensor | None = None
     ladders: int = 4
     burn_in: int = 1000
-    every: int = 10
+    sweeps_between: int = 10
     cluster_every: int = 0
     threads: int | None = None
     progress: bool = True
@@ -115,7 +115,7 @@ class ParallelTempering(Sampler):
         integer("rungs", self.rungs, least=2, most=_MOST_RUNGS)
         positive_integer("ladders", self.ladders)
         nonnegative_integer("burn_in", self.burn_in)
-        positive_integer("every", self.every)
+        positive_integer("sweeps_between", self.sweeps_between)
         nonnegative_integer("cluster_every", self.cluster_every)
         thread_count(self.threads)
         positive_number("beta", self.beta)
@@ -135,7 +135,7 @@ class ParallelTempering(Sampler):
             run.settle(self.burn_in, report)
             per_ladder = -(-count // self.ladders)
             spins = run.draw(per_ladder, report)[..., :count, :]
-        return run.draws_of(spins, self.burn_in + per_ladder * self.every, time.perf_counter() - started)
+        return run.draws_of(spins, self.burn_in + per_ladder * self.sweeps_between, time.perf_counter() - started)
 
     @property
     def even_ladders(self) -> int:
@@ -174,7 +174,9 @@ class LadderRun:
 
     def draw(self, per_ladder: int, report: Progress | None = None) -> Tensor:
         """Return states of the last rungs, int8, shape (per_ladder * ladders, sites) or (batch, ...), the ladders in turn."""
-        swapped = self._last = self._run(per_ladder * self._sampler.every, self._sampler.every, report)
+        swapped = self._last = self._run(
+            per_ladder * self._sampler.sweeps_between, self._sampler.sweeps_between, report
+        )
         sites, ladders = self._problem.sites, self._sampler.ladders
         records = torch.from_numpy(swapped.records).reshape(-1, self._sampler.even_ladders, per_ladder, sites)
         spins = records[:, :ladders].transpose(1, 2).reshape(-1, per_ladder * ladders, sites)
@@ -246,7 +248,7 @@ def independent_fields(problem: Ising, spins: Tensor) -> Tensor:
     infinite, and equal to h for a problem without couplings.
 
     Args:
-        problem: a single problem, at beta = 1.
+        problem: a single problem, its beta multiplied in: `problem.scaled(beta)`.
         spins: -1/+1, shape (states, sites).
 
     Returns:
