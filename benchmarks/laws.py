@@ -117,14 +117,20 @@ def _law(target: str, settings: Settings) -> list[Claim]:
 
 
 def effective(draws: Draws, sampler: Sampler) -> float:
-    """Return how many independent draws of equal weight know a mean equally well, right or wrong."""
+    """Return how many independent draws of equal weight know the energy or the mean spin, the worse of them, equally well.
+
+    Right or wrong: the distance from the law is another number.
+    """
     if isinstance(sampler, ParallelTempering):
         rows = len(draws) // sampler.ladders * sampler.ladders
-        found = mixing(draws.energies[:rows].reshape(-1, sampler.ladders))
-        return rows / found.autocorrelation_time
+        watched = (draws.energies, draws.spins.double().mean(-1))
+        times = [mixing(values[:rows].reshape(-1, sampler.ladders)).autocorrelation_time for values in watched]
+        return rows / max(times)
     if isinstance(sampler, PopulationAnnealing):
         return float(draws.info.details["effective_families"])
-    return float(1 / draws.weights.square().sum())
+    # Copies of a state do not count where each distinct state has its weight once.
+    weights = (draws.unique() if isinstance(sampler, Reweighted) else draws).weights
+    return float(1 / weights.square().sum())
 
 
 def total_variation(draws: Draws, law: Tensor) -> float:

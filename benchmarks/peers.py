@@ -112,10 +112,25 @@ def openjij_core(problem: Ising, schedule: Schedule, *, dense: bool) -> Anneal:
 
 
 def cim_optimizer(problem: Ising, runs: int, steps: int) -> Callable[[int], np.ndarray]:
-    """Return cim-optimizer's chaotic amplitude control, its compiled-by-torch loop without the tuning around it; maps a seed to spins.
+    """Return cim-optimizer's solver as its users call it, without its search for settings; maps a seed to the lowest state.
 
-    It means H = - s^T J s / 2, as we do, and has no fields here.
+    It means H = - s^T J s / 2, as we do; without fields it runs chaotic amplitude control, all runs in one batch.
     """
+    from cim_optimizer.solve_Ising import Ising as CimProblem
+
+    solver = CimProblem(problem.to_dense().couplings.numpy())
+    options = {"num_runs": runs, "num_parallel_runs": runs, "num_timesteps_per_run": steps}
+    quiet = {"hyperparameters_randomtune": False, "suppress_statements": True}
+
+    def run(seed: int) -> np.ndarray:
+        torch.manual_seed(seed)
+        return np.asarray(solver.solve(**options, **quiet).result.lowest_energy_spin_config, dtype=np.int8)
+
+    return run
+
+
+def cim_optimizer_core(problem: Ising, runs: int, steps: int) -> Callable[[int], np.ndarray]:
+    """Return the loop of torch operations within cim-optimizer, which no user calls; maps a seed to the runs' lowest states."""
     from cim_optimizer.CAC import CIM_CAC_GPU
 
     couplings = problem.to_dense().couplings.numpy()

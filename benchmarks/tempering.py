@@ -180,7 +180,7 @@ def _tempered(
 
 def _walked(problem: Ising, watched: Functions, beta: float, sizes: Sizes) -> tuple[Watched, float]:
     """Return what plain chains show, and the seconds of their sweeps alone."""
-    sampler, stride = Gibbs(beta=beta, progress=False), max(1, sizes.sweeps // 1000)
+    sampler, stride = Gibbs(beta=beta, progress=False), max(1, sizes.sweeps // 10_000)
     state = sampler.step(problem, sampler.init(problem, _PLAIN, seed=3), sizes.burn_in)
     start = time.perf_counter()
     sampler.step(problem, state, sizes.sweeps)

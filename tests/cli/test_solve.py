@@ -165,3 +165,27 @@ def test_an_interrupt_leaves_the_best_so_far(graph: Path, tmp_path: Path) -> Non
     assert printed.startswith("cut 6, ")
     assert json.loads(out.read_text())["value"] == 6.0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.json", "triangle.txt"]
+
+
+def test_the_problem_itself_is_not_replaced(graph: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["solve", str(graph), "--out", str(graph)]) == 2
+    assert "would replace the problem" in capsys.readouterr().err
+    assert graph.read_text() == TRIANGLE
+
+
+def test_the_answer_is_said_when_its_file_cannot_be_written(
+    graph: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device", "out.txt")
+
+    monkeypatch.setattr("spinlight.cli.solve._write", full)
+    assert main(["solve", str(graph), "--target", "6", "--out", str(tmp_path / "out.txt")]) == 1
+    printed = capsys.readouterr()
+    assert printed.out.startswith("cut 6, found after ")
+    assert "No space left" in printed.err
+
+
+def test_a_class_that_needs_settings_is_no_setting(graph: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["solve", str(graph), "--sampler", "SimulatedAnnealing", "--set", "schedule=QuenchedSchedule"]) == 2
+    assert "without defaults" in capsys.readouterr().err

@@ -198,3 +198,12 @@ def test_metropolis_walks_too() -> None:
     chains = Persistent(sampler=Metropolis(sweeps=3))
     assert [chains.draw(PROBLEM, 2, seed=seed).info.sweeps for seed in (1, 2)] == [3, 6]
     assert chains.settings()["sampler"]["class"] == "Metropolis"
+
+
+def test_draws_are_copies_of_the_chains() -> None:
+    chains, problem = Persistent(sampler=Gibbs(sweeps=0)), random_ising(4, seed=1)
+    draws = chains.draw(problem, 3, seed=1)
+    before = draws.spins.clone()
+    draws.spins.mul_(-1)
+    chains.state_dict()["chains"][0]["spins"].mul_(-1)
+    assert torch.equal(chains.draw(problem, 3, seed=2).spins, before)

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from helpers.enumeration import all_spins, random_ising
-from spinlight._errors import InvalidProblemError, InvalidSettingError
-from spinlight.ising import Ising, ground_states, ising_from_edges, kaiwu_from_ising
+from spinlight._errors import InvalidProblemError, InvalidSettingError, SpinlightWarning
+from spinlight.ising import Ising, ground_states, ising_from_edges, ising_from_qubo, kaiwu_from_ising
 from spinlight.samplers import (
     CoherentIsingMachine,
     Exact,
@@ -197,3 +197,43 @@ def test_a_batch_or_no_problem_is_refused() -> None:
 def test_restarts_refuses_settings_outside_their_domain(settings: dict[str, object]) -> None:
     with pytest.raises(InvalidSettingError):
         Restarts(**settings)  # type: ignore[arg-type]
+
+
+def test_couplings_that_cancel_but_for_rounding_are_no_couplings() -> None:
+    """Assignment of four to four with a penalty of 2.6: sums over blocks cancel to 1e-16, and not alike from both sides."""
+    costs = torch.rand(16, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    rows, columns = torch.arange(16) // 4, torch.arange(16) % 4
+    same = (rows[:, None] == rows) | (columns[:, None] == columns)
+    matrix = 2.6 * same.double().fill_diagonal_(0.0) + (costs - 2 * 2.6).diag()
+    problem = ising_from_qubo(matrix)
+    for seed in range(5):
+        solution = solve(problem, time_limit_s=0.2, seed=seed)
+        assert solution.energy == pytest.approx(float(ground_states(problem)[0]))
+        assert solution.draws.info.law == "heuristic"
+
+
+def test_a_round_that_fails_does_not_lose_the_best_so_far() -> None:
+    class Machine:
+        calls = 0
+
+        def solve(self, matrix: np.ndarray) -> np.ndarray:
+            self.calls += 1
+            if self.calls > 2:
+                raise RuntimeError("machine down")
+            return np.ones((40, len(matrix)), np.int8)
+
+    with pytest.warns(SpinlightWarning, match="after 2 rounds.*machine down"):
+        solution = solve(random_ising(5, seed=1), SolveSampler(solver=Machine()), time_limit_s=5.0)
+    assert solution.rounds == 2
+
+
+@pytest.mark.parametrize("scale", [1e-11, 1.0, 1e9])
+def test_a_target_is_reached_or_not_at_any_scale(scale: float) -> None:
+    pair = Ising([0.0, 0.0], [[0.0, scale], [scale, 0.0]])
+    assert solve(pair, time_limit_s=5.0, target=-scale, seed=1).reached
+    assert not solve(pair, time_limit_s=0.1, target=-1.001 * scale, seed=1).reached
+
+
+def test_weights_too_small_for_the_kernels_are_refused() -> None:
+    with pytest.raises(InvalidProblemError, match="multiply"):
+        solve(Ising([1e-30], [[0.0]]), time_limit_s=0.1)

@@ -53,7 +53,7 @@ def solve(
         chosen = _chosen(sampler, setting or [])
         stated = _read(file)
         if out is not None:
-            _require_writable(out)
+            _require_writable(out, file)
         from spinlight.samplers import InterruptedSolveError
         from spinlight.samplers import solve as search
 
@@ -70,12 +70,17 @@ def solve(
                 )
             except InterruptedSolveError as error:
                 interrupt, solution = error, error.solution
-        if out is not None:
-            _write(out, stated, solution)
-        if as_json:
-            print(json.dumps(_summary(stated, solution, out), indent=2))
-        elif not quiet:
-            print(_sentence(stated, solution, out))
+        try:
+            if out is not None:
+                _write(out, stated, solution)
+        except OSError:
+            out = None
+            raise
+        finally:  # whatever became of the file, the answer is said
+            if as_json:
+                print(json.dumps(_summary(stated, solution, out), indent=2))
+            elif not quiet:
+                print(_sentence(stated, solution, out))
         if interrupt is not None:
             interrupt.saved = [] if out is None else [out]
             raise interrupt
@@ -122,7 +127,12 @@ def _value(text: str) -> Any:
         value = json.loads(text)
     except ValueError:
         kind = getattr(package, text, None) if text in package.__all__ else None
-        return kind() if inspect.isclass(kind) and is_dataclass(kind) else text
+        if not inspect.isclass(kind) or not is_dataclass(kind):
+            return text
+        try:
+            return kind()
+        except TypeError as error:
+            raise InvalidSettingError(f"{text} has settings without defaults: use it from Python ({error})") from error
     return tuple(value) if isinstance(value, list) else value
 
 
@@ -135,8 +145,10 @@ def _read(file: Path) -> ProblemFile:
         raise InvalidSettingError(f"{file} cannot be read: {error.strerror}") from error
 
 
-def _require_writable(out: Path) -> None:
-    """Refuse a file that could not be written in the end."""
+def _require_writable(out: Path, problem: Path) -> None:
+    """Refuse a file that could not be written in the end, or that is the problem itself."""
+    if out.resolve() == problem.resolve():
+        raise InvalidSettingError(f"--out {out} would replace the problem; name another file")
     from spinlight._files import require_writable
 
     if out.suffix not in SUFFIXES:

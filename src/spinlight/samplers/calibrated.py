@@ -169,7 +169,7 @@ class Calibrated(Sampler):
             raise InvalidSettingError(
                 f"{type(self.sampler).__name__} gave draws without a temperature at every factor from "
                 f"{min(point.factor for point in path):.3g} to {max(point.factor for point in path):.3g}: all frozen, or all "
-                "blind to the problem; change its settings, or allow more calls"
+                f"blind to the problem; change its settings, or allow more calls. {_CURE}"
             )
         return factor, path
 
@@ -195,9 +195,7 @@ class Calibrated(Sampler):
         if span >= math.log(_LONGEST_STEP) and moved + 3 * math.hypot(first.error, last.error) < _LEAST_SLOPE * span:
             raise InvalidSettingError(
                 f"{type(self.sampler).__name__} draws at beta = {last.beta.value:.3g} and {first.beta.value:.3g} for problems "
-                f"{last.factor / first.factor:.3g} times apart: it does not see their scale and cannot be calibrated. A machine "
-                "that normalises its couplings needs a fixed gain and no error correction: CoherentIsingMachine(scale=..., "
-                "feedback=UncorrectedFeedback())"
+                f"{last.factor / first.factor:.3g} times apart: it does not see their scale and cannot be calibrated. {_CURE}"
             )
 
     def _warn_unless_near(self, found: EffectiveBeta, count: int, *, stacklevel: int) -> None:
@@ -214,6 +212,11 @@ class Calibrated(Sampler):
                 stacklevel=stacklevel + 1,
             )
 
+
+_CURE = (
+    "An optical machine needs a fixed gain, noise, and no error correction: CoherentIsingMachine(scale=0.16, "
+    "feedback=UncorrectedFeedback(), noise=TruncatedWigner(photon=0.6), steps=500, look_every=0)"
+)
 
 _LEAST_SLOPE = 0.2
 """A sampler whose log beta changes by less than this per unit of the factor's logarithm does not respond."""

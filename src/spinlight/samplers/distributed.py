@@ -155,12 +155,14 @@ class Distributed(Sampler):
                     while len(running) < most and (piece := next(waiting, None)) is not None:
                         running[task(piece)] = piece
                     (done,), _ = ray.wait(list(running), num_returns=1)
-                    parts[running[done]] = _made(ray.get(done))
-                    del running[done]
+                    # Out of the list before it may raise: Ray aborts the process when a task that has ended is cancelled.
+                    piece = running.pop(done)
+                    parts[piece] = _made(ray.get(done))
                     if report is not None:
                         report(len(parts), pieces)
         finally:
-            for reference in running:
+            ended = set(ray.wait(list(running), num_returns=len(running), timeout=0)[0]) if running else set()
+            for reference in set(running) - ended:
                 ray.cancel(reference, force=True)
         return [parts[piece] for piece in range(pieces)]
 

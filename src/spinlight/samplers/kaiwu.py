@@ -71,6 +71,7 @@ class SolveSampler(Sampler):
     """
 
     law: ClassVar[Law] = "heuristic"
+    divisible: ClassVar[bool] = False
 
     solver: Any = field(repr=False)
     bits: int | None = None

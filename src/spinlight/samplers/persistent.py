@@ -96,7 +96,7 @@ class Persistent(Sampler):
         draws = draws_of(
             self.sampler,
             problem,
-            state.spins,
+            state.spins.clone(),
             beta=self.beta,
             seed=resolved,
             sweeps=state.sweeps,
@@ -113,7 +113,7 @@ class Persistent(Sampler):
         """Return the chains as tensors and integers; with the same seeds, draws after loading them are the same bit for bit."""
         with self._lock:
             states = list(self._chains.values())
-        return {"chains": [{"spins": each.spins, "seed": each.seed, "sweeps": each.sweeps} for each in states]}
+        return {"chains": [{"spins": each.spins.clone(), "seed": each.seed, "sweeps": each.sweeps} for each in states]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on with the chains that `state_dict` returned, and no others.

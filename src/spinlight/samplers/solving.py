@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -11,17 +12,21 @@ from pathlib import Path
 from torch import Tensor
 
 from spinlight._checks import finite_number, positive_number
-from spinlight._errors import InvalidSettingError
+from spinlight._errors import InvalidProblemError, InvalidSettingError, SpinlightWarning
 from spinlight._progress import watched
 from spinlight._random import Seed, resolve_seed
 from spinlight.ising import Draws, Ising
+from spinlight.ising.packing import largest_local_field
 from spinlight.ising.problem import require_single
 from spinlight.samplers._blocks import faster
 from spinlight.samplers.base import Sampler
-from spinlight.samplers.strategies import Repeated, Restarts, Strategy
+from spinlight.samplers.strategies import Repeated, Restarts, Strategy, compile_kernels
 
 _ROUNDING = 1e-9
-"""Relative excess over a target that is taken for rounding of sums of real weights."""
+"""Excess over a target, relative to it and to the weights, that is taken for rounding of sums of real weights."""
+
+_SMALLEST_WEIGHT = 1e-25
+"""Anneals end at betas of up to 16,000 over the largest local field, and samplers take none above 1e30."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,8 +113,11 @@ def solve(
         Heuristic: nothing proves that the energy is the lowest.
 
     Raises:
-        InvalidProblemError: no Ising problem.
+        InvalidProblemError: no Ising problem, or one whose weights are too small for float32 arithmetic.
         InvalidSettingError: a batch, a setting outside its domain, or a time in which not one round could be completed.
+
+    Warns:
+        SpinlightWarning: a later round failed, as a foreign machine may; the best state until then is returned.
 
     Cost:
         As that of the sampler. Samplers that run kernels of this library keep the time limit to within a sweep of the problem; a
@@ -126,17 +134,31 @@ def solve(
     limit = positive_number("time_limit_s", time_limit_s)
     wanted = None if target is None else finite_number("target", target)
     strategy = _strategy(sampler)
-    search = _Search(resolve_seed(seed), limit, wanted, progress)
+    largest = float(largest_local_field(problem))
+    if 0 < largest < _SMALLEST_WEIGHT:
+        raise InvalidProblemError(
+            f"local fields of at most {largest:.3g} are too small for the samplers' float32 arithmetic; multiply fields, couplings and "
+            "target by a constant"
+        )
+    search = _Search(resolve_seed(seed), limit, wanted, progress, largest)
     form = faster(problem)
     if isinstance(strategy, Restarts):
         form = form.to("cpu")
-        _compile(strategy)
+        compile_kernels()
     try:
         search.run(lambda: strategy.rounds(form, search.seed, search.left))
     except KeyboardInterrupt as interrupt:
         if search.best is None:
             raise
         raise InterruptedSolveError(_on_device(search.best, problem)) from interrupt
+    except Exception as error:
+        if search.best is None:
+            raise
+        warnings.warn(
+            f"the search ended early, after {search.best.rounds} rounds, by an error: {type(error).__name__}: {error}",
+            SpinlightWarning,
+            stacklevel=2,
+        )
     if search.best is None:
         raise InvalidSettingError(
             f"no round could be completed within {limit:g} s; give more time, or let the sampler do less at once"
@@ -151,8 +173,10 @@ class _TimeIsOverError(Exception):
 class _Search:
     """The state of a search: its clock and the best so far."""
 
-    def __init__(self, seed: int, limit: float, target: float | None, progress: Progress | None) -> None:
-        self.seed = seed
+    def __init__(
+        self, seed: int, limit: float, target: float | None, progress: Progress | None, largest: float
+    ) -> None:
+        self.seed, self._largest = seed, largest
         self.best: Solution | None = None
         self._limit, self._target, self._progress = limit, target, progress
         self._started = time.perf_counter()
@@ -176,6 +200,8 @@ class _Search:
     def _add(self, draws: Draws, rounds: int) -> None:
         seconds = self._limit - self.left()
         lowest = draws.top(1)
+        # The best of many rounds is no sample of any law, whatever drew it.
+        lowest = replace(lowest, info=replace(lowest.info, law="heuristic"))
         energy = float(lowest.energies[0])
         if self.best is not None and self.best.energy <= energy:
             self.best = replace(self.best, rounds=rounds, seconds=seconds)
@@ -183,7 +209,9 @@ class _Search:
             self.best = Solution(lowest, self.seed, seconds, seconds, rounds, self._is_reached(energy))
 
     def _is_reached(self, energy: float) -> bool:
-        return self._target is not None and energy <= self._target + _ROUNDING * max(1.0, abs(self._target))
+        return self._target is not None and energy <= self._target + _ROUNDING * max(
+            1e-3 * self._largest, abs(self._target)
+        )
 
     def _check(self) -> None:
         if self._progress is not None:
@@ -200,19 +228,3 @@ def _strategy(sampler: Sampler | Strategy | None) -> Strategy:
 
 def _on_device(solution: Solution, problem: Ising) -> Solution:
     return replace(solution, draws=solution.draws.to(problem.device))
-
-
-def _compile(strategy: Restarts) -> None:
-    """Begin a round on two spins, so that compiling the kernels costs no time of the search.
-
-    Of `Restarts` only: a caller's sampler may charge for every call, or be made for this problem alone. Both forms, because the
-    blocks of a sparse problem may be a dense one.
-    """
-
-    def give_up() -> None:
-        raise _TimeIsOverError
-
-    pair = Ising([0.0, 0.0], [[0.0, 1.0], [1.0, 0.0]])
-    for form in (pair, pair.to_sparse()):
-        with watched(give_up), suppress(_TimeIsOverError):
-            next(strategy.rounds(form, 0, lambda: 1.0))

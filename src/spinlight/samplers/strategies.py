@@ -84,8 +84,21 @@ class Restarts(Strategy):
         cold: where they end.
         threads: how many to use (None: `torch.get_num_threads()`); the draws do not depend on it.
 
+    Law:
+        Heuristic: an optimiser.
+
     Raises:
         InvalidSettingError: a setting outside its domain.
+
+    References:
+        Kirkpatrick, Gelatt & Vecchi 1983; Houdayer & Martin, "Renormalization for discrete optimization", Phys. Rev. Lett. 83
+        (1999) 1030 (blocks); Hukushima & Nemoto 1996 (tempering).
+
+    Example:
+        >>> from spinlight.samplers import solve
+        >>> ring = Ising([0.0] * 4, [[0, 1, 0, -1], [1, 0, 1, 0], [0, 1, 0, 1], [-1, 0, 1, 0]])  # one bond must be broken
+        >>> solve(ring, Restarts(chains=16), time_limit_s=5.0, target=-2.0, seed=0).energy
+        -2.0
     """
 
     chains: int = 32
@@ -178,6 +191,17 @@ class _Tempering:
             self._seconds_per_sweep = (time.perf_counter() - begun) / (records * _LADDER_EVERY)
         found = self._run.draws_of(spins, records * _LADDER_EVERY, time.perf_counter() - started)
         return found.top(_LADDER_KEPT)
+
+
+def compile_kernels() -> None:
+    """Run the kernels of `Restarts` on two spins, so that compiling them costs no time of a search; compiled ones are kept on disk.
+
+    Both forms, because the blocks of a sparse problem may be a dense one.
+    """
+    pair = Ising([0.0, 0.0], [[0.0, 1.0], [1.0, 0.0]])
+    for form in (pair, pair.to_sparse()):
+        SimulatedAnnealing(sweeps=1, progress=False).draw(form, 1, seed=0)
+        ParallelTempering(rungs=2, ladders=1, burn_in=0, progress=False).draw(form, 1, seed=0)
 
 
 def _refined(problem: Ising, draws: Draws, anneal: Callable[..., Draws], seed: int) -> Iterator[Draws]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -21,10 +22,11 @@ from spinlight._checks import (
     spins_of,
     thread_count,
 )
-from spinlight._errors import InvalidSettingError, InvalidStateError
+from spinlight._errors import InvalidProblemError, InvalidSettingError, InvalidStateError
 from spinlight._progress import progress_bar
 from spinlight._random import Seed, resolve_seed
 from spinlight.ising import Draws, Ising, Law
+from spinlight.ising.arrays import real_tensor
 from spinlight.ising.packing import kernel_couplings, kernel_fields
 from spinlight.ising.problem import require_problem, require_single
 from spinlight.samplers._chains import require_beta
@@ -102,7 +104,7 @@ class ParallelTempering(Sampler):
     beta: float = 1.0
     rungs: int = 16
     first: float = 0.0
-    reference: Tensor | None = None
+    reference: Sequence[float] | Tensor | None = None
     ladders: int = 4
     burn_in: int = 1000
     sweeps_between: int = 10
@@ -121,7 +123,7 @@ class ParallelTempering(Sampler):
         positive_number("beta", self.beta)
         fraction("first", self.first)
         if self.reference is not None:
-            object.__setattr__(self, "reference", _fields("reference", self.reference))
+            object.__setattr__(self, "reference", _fields(self.reference))
 
     def draw(self, problem: Ising, count: int, *, seed: Seed = None, initial: Tensor | None = None) -> Draws:
         """Return `count` states of the last rungs per problem; see `Sampler.draw`.
@@ -204,9 +206,9 @@ def _require_fit(sampler: ParallelTempering, problem: Ising) -> None:
         raise InvalidSettingError(
             "cluster moves need sparse couplings: in a dense problem clusters span it, and nothing moves; use cluster_every=0"
         )
-    if sampler.reference is not None and sampler.reference.shape != (problem.sites,):
+    if sampler.reference is not None and len(sampler.reference) != problem.sites:
         raise InvalidSettingError(
-            f"reference must have one field per site, shape ({problem.sites},), got {tuple(sampler.reference.shape)}"
+            f"reference must have one field per site, shape ({problem.sites},), got {len(sampler.reference)} fields"
         )
     require_beta(problem, float(sampler.beta))
 
@@ -225,7 +227,7 @@ def _ladders(sampler: ParallelTempering, problem: Ising, seed: int, start: Tenso
         kernel_couplings(scaled),
         fields if problem.batch is None else np.repeat(fields, ladders, 0),
         spins.cpu().numpy(),
-        None if sampler.reference is None else sampler.reference.to("cpu", torch.float32).numpy(),
+        None if sampler.reference is None else np.asarray(sampler.reference, np.float32),
         paired=sampler.cluster_every > 0,
         seed=seed,
         threads=thread_count(sampler.threads),
@@ -267,10 +269,14 @@ def independent_fields(problem: Ising, spins: Tensor) -> Tensor:
     return (0.5 * (up - down)).to(torch.float32).to(torch.float64)
 
 
-def _fields(name: str, values: object) -> Tensor:
-    fields = torch.as_tensor(values, dtype=torch.float64)
+def _fields(values: object) -> tuple[float, ...]:
+    """Return a reference as plain numbers: settings can be compared, and do not change with a tensor elsewhere."""
+    try:
+        fields = real_tensor("reference", values)
+    except InvalidProblemError as error:
+        raise InvalidSettingError(str(error)) from error
     if fields.ndim != 1 or not bool((fields.abs() <= _LARGEST_REFERENCE).all()):
         raise InvalidSettingError(
-            f"{name} must be a vector of finite fields of at most {_LARGEST_REFERENCE:g}, got shape {tuple(fields.shape)}"
+            f"reference must be a vector of fields of at most {_LARGEST_REFERENCE:g}, got shape {tuple(fields.shape)}"
         )
-    return fields
+    return tuple(fields.tolist())
