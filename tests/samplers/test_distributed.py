@@ -34,6 +34,7 @@ from spinlight.samplers import (
     Distributed,
     Exact,
     Gibbs,
+    ParallelTempering,
     Persistent,
     Quantized,
     Reweighted,
@@ -120,6 +121,14 @@ class TestOnACluster:
         assert any("exact.py" in note for note in caught.value.__notes__)
         time.sleep(0.5)
         assert capfd.readouterr() == ("", "")
+
+    def test_draws_go_on_after_errors(self) -> None:
+        """A task that has ended must not be cancelled: Ray aborts the whole process at that."""
+        failing = Distributed(sampler=ParallelTempering(reference=[0.0]), draws_per_task=10, workers=1)
+        for _ in range(5):
+            with pytest.raises(InvalidSettingError, match="one field per site"):
+                failing.draw(PROBLEM, 40, seed=1)
+            assert len(Distributed(sampler=GIBBS, draws_per_task=20, workers=1).draw(PROBLEM, 40, seed=1)) == 40
 
     def test_each_piece_has_the_threads_of_its_cpus(self) -> None:
         class Counting(Sampler):
