@@ -170,13 +170,14 @@ def _peers() -> dict[str, Callable[[Settings], list[Claim]]]:
 def _against_cim_optimizer(settings: Settings) -> list[Claim]:
     """Return multiply-adds per second of both machines' products: one per step of ours, two per step of the peer's.
 
-    64 runs of 1,000 steps, the peer's default, each; "core" is the peer's loop without what it keeps for its user.
+    64 runs of 1,000 steps each. The peer makes all runs in one batch; at its default one after the other. "core" is the peer's loop without what it keeps for its user.
     """
     sites, runs, steps = 500, 64, 20 if settings.quick else 1000
     problem = problems.dense_gaussian(sites, 1)
     ours = CoherentIsingMachine(feedback=ChaoticAmplitudeControl(), steps=steps, look_every=0, progress=False)
     calls = {
-        "cim-optimizer": peers.cim_optimizer(problem, runs, steps),
+        "cim-optimizer": peers.cim_optimizer(problem, runs, steps, parallel=runs),
+        "cim-optimizer default": peers.cim_optimizer(problem, runs, steps, parallel=1),
         "cim-optimizer core": peers.cim_optimizer_core(problem, runs, steps),
     }
     products = float(runs * sites * sites * steps)
@@ -198,7 +199,7 @@ def _against_cim_optimizer(settings: Settings) -> list[Claim]:
     ratios = {name: harness.paired_ratio(rates["CIM-CAC"], rates[name]) for name in calls}
     return [
         Claim(f"peers/CIM-CAC-{sites}/{name}", ratio.median, "x", (ratio.lowest, ratio.highest), bound, known, seconds)
-        for (name, ratio), bound in zip(ratios.items(), (20.0, None), strict=True)
+        for (name, ratio), bound in zip(ratios.items(), (20.0, 20.0, None), strict=True)
     ]
 
 

@@ -111,15 +111,16 @@ def openjij_core(problem: Ising, schedule: Schedule, *, dense: bool) -> Anneal:
     return run
 
 
-def cim_optimizer(problem: Ising, runs: int, steps: int) -> Callable[[int], np.ndarray]:
+def cim_optimizer(problem: Ising, runs: int, steps: int, *, parallel: int) -> Callable[[int], np.ndarray]:
     """Return cim-optimizer's solver as its users call it, without its search for settings; maps a seed to the lowest state.
 
-    It means H = - s^T J s / 2, as we do; without fields it runs chaotic amplitude control, all runs in one batch.
+    It means H = - s^T J s / 2, as we do; without fields it runs chaotic amplitude control, `parallel` runs in a batch (one by
+    default).
     """
     from cim_optimizer.solve_Ising import Ising as CimProblem
 
     solver = CimProblem(problem.to_dense().couplings.numpy())
-    options = {"num_runs": runs, "num_parallel_runs": runs, "num_timesteps_per_run": steps}
+    options = {"num_runs": runs, "num_parallel_runs": parallel, "num_timesteps_per_run": steps}
     quiet = {"hyperparameters_randomtune": False, "suppress_statements": True}
 
     def run(seed: int) -> np.ndarray:

@@ -66,7 +66,7 @@ def _glass(beta: float, required: float | None, settings: Settings) -> list[Clai
     watched = {"overlap": lambda spins: (spins @ low.to(spins)).abs() / problem.sites}
     tempering = ParallelTempering(beta=beta, ladders=4, burn_in=1000, sweeps_between=10, progress=False)
     row = "tempering/glass-3d" if required else "tempering/glass-3d-warm"
-    sizes = Sizes(4000, 2_000, 1_000) if short else Sizes(80_000, 20_000, 400_000)
+    sizes = Sizes(4000, 2_000, 1_000) if short else Sizes(80_000, 20_000, 400_000, 10_000)
     return compared(row, problem, watched, tempering, sizes, required)
 
 
@@ -115,11 +115,12 @@ def _images() -> Tensor:
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is drawn: states by tempering; sweeps of plain chains that are left out, and that are recorded."""
+    """How much is drawn: states by tempering; of plain chains, sweeps that are left out, sweeps that follow, and looks at those."""
 
     draws: int
     burn_in: int
     sweeps: int
+    records: int = 1000
 
 
 _PLAIN = 32
@@ -180,7 +181,7 @@ def _tempered(
 
 def _walked(problem: Ising, watched: Functions, beta: float, sizes: Sizes) -> tuple[Watched, float]:
     """Return what plain chains show, and the seconds of their sweeps alone."""
-    sampler, stride = Gibbs(beta=beta, progress=False), max(1, sizes.sweeps // 10_000)
+    sampler, stride = Gibbs(beta=beta, progress=False), max(1, sizes.sweeps // sizes.records)
     state = sampler.step(problem, sampler.init(problem, _PLAIN, seed=3), sizes.burn_in)
     start = time.perf_counter()
     sampler.step(problem, state, sizes.sweeps)

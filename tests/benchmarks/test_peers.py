@@ -79,7 +79,7 @@ def test_cim_optimizer_minimises_our_energy() -> None:
     frustrated = Ising(np.zeros(3), three_spins().couplings)
     lowest = float(ground_states(frustrated)[0])
     assert frustrated.energy(torch.from_numpy(peers.cim_optimizer_core(frustrated, 16, 400)(1))).mean() < 0
-    found = torch.from_numpy(peers.cim_optimizer(frustrated, 16, 400)(1)).reshape(1, 3)
+    found = torch.from_numpy(peers.cim_optimizer(frustrated, 16, 400, parallel=16)(1)).reshape(1, 3)
     assert float(frustrated.energy(found)[0]) == pytest.approx(lowest)
 
 
