@@ -170,7 +170,8 @@ def _peers() -> dict[str, Callable[[Settings], list[Claim]]]:
 def _against_cim_optimizer(settings: Settings) -> list[Claim]:
     """Return multiply-adds per second of both machines' products: one per step of ours, two per step of the peer's.
 
-    64 runs of 1,000 steps each. The peer makes all runs in one batch; at its default one after the other. "core" is the peer's loop without what it keeps for its user.
+    64 runs of 1,000 steps each. The peer makes all runs in one batch; at its default one after the other. "core" is the peer's
+    loop without what it keeps for its user.
     """
     sites, runs, steps = 500, 64, 20 if settings.quick else 1000
     problem = problems.dense_gaussian(sites, 1)
