@@ -136,7 +136,7 @@ def diagnose(
     """Return what draws of a problem are worth, by every measure that they allow.
 
     Effective draws, mean energy, effective inverse temperatures, energies and overlaps; up to 20 sites also the distance to the
-    exact law; and of a `record`ed trace R-hat, effective draws and autocorrelation times of its chains, its last states serving
+    exact law; and of a trace (`record`) R-hat, effective draws and autocorrelation times of its chains, its last states serving
     as draws.
 
     Args:
