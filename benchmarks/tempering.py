@@ -186,13 +186,18 @@ def _walked(problem: Ising, watched: Functions, beta: float, sizes: Sizes) -> tu
     start = time.perf_counter()
     sampler.step(problem, state, sizes.sweeps)
     seconds = time.perf_counter() - start
-    energies, values = [], []
-    for _ in range(sizes.sweeps // stride):
+    looks = sizes.sweeps // stride
+    # Room for all of it first: small tensors kept between large ones that are freed leave glibc (before 2.38) holes that it
+    # never fills, a megabyte per look.
+    energies = torch.empty(looks, _PLAIN, dtype=torch.float64)
+    values = torch.empty(len(watched), looks, _PLAIN, dtype=torch.float64)
+    for look in range(looks):
         state = sampler.step(problem, state, stride)
-        energies.append(problem.energy(state.spins))
-        values.append(torch.stack([function(state.spins.float()) for function in watched.values()]))
-    table = dict(zip(watched, torch.stack(values, 1).double(), strict=True))
-    return {name: watch(each) for name, each in {"energy": torch.stack(energies), **table}.items()}, seconds
+        energies[look] = problem.energy(state.spins)
+        for function, value in zip(watched.values(), values, strict=True):
+            value[look] = function(state.spins.float())
+    table = {"energy": energies, **dict(zip(watched, values, strict=True))}
+    return {name: watch(each) for name, each in table.items()}, seconds
 
 
 def _watched(energies: Tensor, spins: Tensor, functions: Functions) -> Watched:
