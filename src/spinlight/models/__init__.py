@@ -1,7 +1,7 @@
 """Boltzmann machines: ordinary PyTorch modules over bits that know their Ising problem."""
 
-from spinlight.models.base import AbstractBoltzmannMachine
+from spinlight.models.base import AbstractBoltzmannMachine, SupportsGibbsStep
 from spinlight.models.boltzmann import BoltzmannMachine
 from spinlight.models.restricted import RestrictedBoltzmannMachine
 
-__all__ = ["AbstractBoltzmannMachine", "BoltzmannMachine", "RestrictedBoltzmannMachine"]
+__all__ = ["AbstractBoltzmannMachine", "BoltzmannMachine", "RestrictedBoltzmannMachine", "SupportsGibbsStep"]
