@@ -168,12 +168,15 @@ PUBLIC = {
         "AnnealedImportance",
         "ContrastiveDivergence",
         "ExactPartition",
+        "HasFreeEnergy",
         "HasIsing",
         "IndependentDraws",
+        "LogLikelihood",
         "NegativePhase",
         "PersistentContrastiveDivergence",
         "ReverseAnnealed",
         "complete",
+        "log_likelihood",
     ],
 }
 """The public names of each package that states them; adding, renaming or removing one is a decision, made here too."""

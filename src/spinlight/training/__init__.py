@@ -1,5 +1,6 @@
-"""Where models meet samplers: the phases of the gradient, and log Z."""
+"""Where models meet samplers: the phases of the gradient, log Z, and likelihoods."""
 
+from spinlight.training.likelihood import HasFreeEnergy, LogLikelihood, log_likelihood
 from spinlight.training.partition import AnnealedImportance, ExactPartition, HasIsing, ReverseAnnealed
 from spinlight.training.phases import (
     ContrastiveDivergence,
@@ -13,10 +14,13 @@ __all__ = [
     "AnnealedImportance",
     "ContrastiveDivergence",
     "ExactPartition",
+    "HasFreeEnergy",
     "HasIsing",
     "IndependentDraws",
+    "LogLikelihood",
     "NegativePhase",
     "PersistentContrastiveDivergence",
     "ReverseAnnealed",
     "complete",
+    "log_likelihood",
 ]
