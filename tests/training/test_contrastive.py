@@ -105,7 +105,10 @@ def test_persistent_chains_start_at_rows_of_the_first_batch() -> None:
     frozen = RestrictedBoltzmannMachine(4, 3).double()
     with torch.no_grad():
         frozen.weight.zero_()
-        frozen.weight[:, 0], frozen.hidden_bias[0] = 100.0, -150.0  # one hidden unit that is on where two or more visible ones are
+        frozen.weight[:, 0], frozen.hidden_bias[0] = (
+            100.0,
+            -150.0,
+        )  # one hidden unit that is on where two or more visible ones are
         frozen.visible_bias.fill_(-50.0)
     data = torch.tensor([[1.0, 1.0, 1.0, 1.0], [0.0, 0.0, 0.0, 0.0]], dtype=torch.float64)
     rows = PersistentContrastiveDivergence(chains=200, seed=3).negative(frozen, data)

@@ -17,7 +17,9 @@ from spinlight.models import AbstractBoltzmannMachine, BoltzmannMachine, Restric
 from spinlight.training import ReusedDraws
 
 MACHINES = pytest.mark.parametrize(
-    "make", [lambda: RestrictedBoltzmannMachine(4, 3), lambda: BoltzmannMachine(5), lambda: BoltzmannMachine(6, 2)], ids=str
+    "make",
+    [lambda: RestrictedBoltzmannMachine(4, 3), lambda: BoltzmannMachine(5), lambda: BoltzmannMachine(6, 2)],
+    ids=str,
 )
 
 
@@ -91,10 +93,9 @@ def test_weights_that_few_draws_carry_are_flattened_and_said_so_once() -> None:
     phase = ReusedDraws(TableSampler(), count=1_000, steps=10, least_share=0.5, seed=2)
     phase.negative(machine, torch.zeros(1, 4))
     moved(machine, by=3.0)
-    with pytest.warns(SpinlightWarning, match="flattened") as caught:
-        weights = phase.negative(machine, torch.zeros(1, 4)).weights
+    with pytest.warns(SpinlightWarning, match="flattened"):
         phase.negative(machine, torch.zeros(1, 4))
-    assert len(caught) == 1
+    weights = phase.negative(machine, torch.zeros(1, 4)).weights  # a second warning would be an error
     assert 1 / float(weights.square().sum()) == pytest.approx(500, rel=1e-3)
     assert phase.effective < 500
 
@@ -126,7 +127,11 @@ class AllUp:
 
 
 def test_a_saved_phase_goes_on_without_another_call() -> None:
-    machine, sampler, file = random_machine(RestrictedBoltzmannMachine(4, 3), seed=1), Counted(weighted=False), io.BytesIO()
+    machine, sampler, file = (
+        random_machine(RestrictedBoltzmannMachine(4, 3), seed=1),
+        Counted(weighted=False),
+        io.BytesIO(),
+    )
     whole = ReusedDraws(sampler, count=50, steps=3, seed=2)
     whole.negative(machine, torch.zeros(1, 4))
     torch.save(whole.state_dict(), file)

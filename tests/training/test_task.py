@@ -31,7 +31,11 @@ from spinlight.training import (
 )
 
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:.*does not have many workers", "ignore:.*LeafSpec", "ignore:.*logging interval", "ignore:.*exists and is not empty"
+    "ignore:.*does not have many workers",
+    "ignore:.*LeafSpec",
+    "ignore:.*logging interval",
+    "ignore:.*exists and is not empty",
+    "ignore:.*callbacks used to create",
 )
 
 ROWS = (all_bits(6)[torch.randint(64, (90,), generator=torch.Generator().manual_seed(3))] * 0.8 + 0.1).float()
@@ -86,7 +90,7 @@ def test_a_task_learns_the_law_of_its_data(tmp_path: Path) -> None:
     before = divergence()
     trainer(tmp_path, max_epochs=60).fit(learner, Batches(data, 200, seed=1))
     # 15 free probabilities fitted to 4,000 rows leave 15 / 8,000 nats; ten times that for what the gradient's noise leaves.
-    assert divergence() < 0.02 < 0.2 < before
+    assert divergence() < 0.02 < 0.1 < before
 
 
 @pytest.mark.parametrize("stop", [3, 5, 7])
@@ -224,7 +228,9 @@ def test_a_run_that_is_killed_goes_on_from_its_last_checkpoint(tmp_path: Path) -
     state = torch.load(path, weights_only=True)
     steps = int(state["global_step"]) + 11
     resumed, whole = task(seed=1, schedule=None), task(schedule=None)
-    trainer(tmp_path, max_epochs=100_000, max_steps=steps).fit(resumed, batches(seed=1), ckpt_path=path, weights_only=True)
+    trainer(tmp_path, max_epochs=100_000, max_steps=steps).fit(
+        resumed, batches(seed=1), ckpt_path=path, weights_only=True
+    )
     trainer(tmp_path, max_epochs=100_000, max_steps=steps).fit(whole, batches())
     assert torch.equal(weights(resumed), weights(whole))
 

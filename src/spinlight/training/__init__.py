@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from spinlight._checks import require_extra
 from spinlight.training.batches import Batches
 from spinlight.training.contrastive import ContrastiveDivergence, PersistentContrastiveDivergence
+from spinlight.training.likelihood import HasFreeEnergy, LogLikelihood, log_likelihood
 from spinlight.training.partition import AnnealedImportance, ExactPartition, HasIsing, ReverseAnnealed
 from spinlight.training.phases import IndependentDraws, NegativePhase, complete
 from spinlight.training.reuse import ReusedDraws
@@ -33,15 +34,18 @@ __all__ = [
     "EnergyTask",
     "ExactPartition",
     "GradientMonitor",
+    "HasFreeEnergy",
     "HasIsing",
     "IndependentDraws",
     "LikelihoodMonitor",
+    "LogLikelihood",
     "NegativePhase",
     "PersistentContrastiveDivergence",
     "ReusedDraws",
     "ReverseAnnealed",
     "complete",
     "linear_decay",
+    "log_likelihood",
 ]
 
 

@@ -13,7 +13,6 @@ from spinlight._checks import positive_integer
 from spinlight._errors import InvalidStateError
 from spinlight._random import Seed, derive_seed, resolve_seed
 
-
 Draw = Callable[[Tensor, int], Tensor]
 """Turns rows and a seed into rows."""
 
@@ -43,7 +42,9 @@ class Batches:
 
     def __init__(self, rows: Tensor, batch_size: int, *, draw: Draw | None = None, seed: Seed = None) -> None:
         if rows.ndim != 2 or not rows.numel():
-            raise InvalidStateError(f"rows must have shape (count, features), at least one of each; got {tuple(rows.shape)}")
+            raise InvalidStateError(
+                f"rows must have shape (count, features), at least one of each; got {tuple(rows.shape)}"
+            )
         self.rows, self.batch_size = rows, positive_integer("batch_size", batch_size)
         self._draw, self._seed = draw, resolve_seed(seed)
         self._pass, self._done = 0, 0

@@ -24,7 +24,7 @@ class EstimatesPartition(Protocol):
         ...
 
 
-class LikelihoodMonitor(pl.Callback):  # type: ignore[misc]  # lightning carries types that mypy cannot follow here
+class LikelihoodMonitor(pl.Callback):
     """Logs the mean log-likelihood of some rows, with the error of log Z, every few epochs and at the end.
 
     Logged: `NAME` (nats per row), `NAME_error` (two independent errors together: over the rows, and of log Z), and
@@ -74,7 +74,7 @@ class LikelihoodMonitor(pl.Callback):  # type: ignore[misc]  # lightning carries
         )
 
 
-class GradientMonitor(pl.Callback):  # type: ignore[misc]
+class GradientMonitor(pl.Callback):
     """Logs the size of the gradient and how much of it is noise.
 
     With running means m of g and q of |g|^2: `gradient_norm` = sqrt(q), `gradient_noise` = 1 - |m|^2 / q, the share of the squared

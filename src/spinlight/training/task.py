@@ -25,7 +25,7 @@ MakeSchedule = Callable[[Optimizer, int], LRScheduler]
 """Of the optimiser and the number of steps in all; stepped after every batch."""
 
 
-class EnergyTask(pl.LightningModule):  # type: ignore[misc]  # lightning carries types that mypy cannot follow here
+class EnergyTask(pl.LightningModule):
     """A machine, its negatives and an optimiser, as `lightning.Trainer` takes them.
 
     Each step descends `negatives.objective`, whose gradient is that of the mean negative log-likelihood. Its value is no
@@ -63,7 +63,7 @@ class EnergyTask(pl.LightningModule):  # type: ignore[misc]  # lightning carries
         negatives: NegativePhase,
         *,
         hidden_sampler: SupportsDraw | None = None,
-        optimizer: MakeOptimizer = partial(torch.optim.Adam, lr=1e-3),
+        optimizer: MakeOptimizer | None = None,
         schedule: MakeSchedule | None = None,
         constraint: Callable[[Any], object] | None = None,
     ) -> None:
@@ -76,7 +76,8 @@ class EnergyTask(pl.LightningModule):  # type: ignore[misc]  # lightning carries
             )
         self.model, self.negatives = model, negatives
         self.hidden_sampler = Gibbs(sweeps=20, progress=False) if hidden_sampler is None else hidden_sampler
-        self._make_optimizer, self._make_schedule, self._constraint = optimizer, schedule, constraint
+        self._make_optimizer: MakeOptimizer = partial(torch.optim.Adam, lr=1e-3) if optimizer is None else optimizer
+        self._make_schedule, self._constraint = schedule, constraint
 
     def setup(self, stage: str) -> None:
         """Give every process chains of its own."""
@@ -103,7 +104,7 @@ class EnergyTask(pl.LightningModule):  # type: ignore[misc]  # lightning carries
 
     def configure_optimizers(self) -> Any:
         """Return the optimiser, and its schedule where there is one."""
-        optimizer = self._make_optimizer(self.model.parameters())  # type: ignore[attr-defined]
+        optimizer = self._make_optimizer(self.model.parameters())
         if self._make_schedule is None:
             return optimizer
         schedule = self._make_schedule(optimizer, int(self.trainer.estimated_stepping_batches))
