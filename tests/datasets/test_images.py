@@ -110,7 +110,7 @@ def test_digits_are_those_of_scikit_learn() -> None:
 def test_neighbouring_frames_and_pixels_of_the_faces_are_alike(real) -> None:
     rows = frey_faces()
     assert (rows.shape, rows.dtype) == ((1965, 560), torch.float32)
-    assert (rows[1:] - rows[:-1]).abs().mean() < 0.7 * (rows[1:] - rows[torch.randperm(1965)[1:]]).abs().mean()
+    assert (rows[1:] - rows[:-1]).abs().mean() < 0.7 * (rows[1:] - rows.roll(1000, 0)[1:]).abs().mean()
     upright, turned = rows.reshape(-1, 28, 20), rows.reshape(-1, 20, 28)
     assert upright.diff(dim=1).abs().mean() < 0.7 * turned.diff(dim=1).abs().mean()
 
