@@ -117,6 +117,14 @@ def test_a_damaged_npz_file_and_one_without_a_part_are_refused(shared, small) ->
         density_set("nltcs")
 
 
+@pytest.mark.parametrize("array", [np.ones((3, 1)), np.ones(3, np.uint8), np.array("text")])
+def test_arrays_of_another_kind_are_refused(shared, small, array: np.ndarray) -> None:
+    (shared / "small").mkdir()
+    np.savez(shared / "small" / "debd_nltcs.npz", train=array, valid=array)
+    with pytest.raises(FileFormatError, match="debd_nltcs"):
+        density_set("nltcs")
+
+
 def test_a_part_that_is_not_known_is_an_error_when_it_is_asked_for(shared, small) -> None:
     pack(shared, small)
     found = density_set("nltcs")

@@ -71,7 +71,7 @@ def load_repacked(name: str, parse: Callable[[dict[str, NDArray[Any]]], Parsed])
 
     Args:
         name: its path below the data folder.
-        parse: raises ValueError for arrays that are not what they should be, KeyError for one that is missing.
+        parse: raises ValueError or TypeError for arrays that are not what they should be, KeyError for one that is missing.
 
     Raises:
         FileFormatError: the file is there and does not hold the published data.
@@ -81,7 +81,7 @@ def load_repacked(name: str, parse: Callable[[dict[str, NDArray[Any]]], Parsed])
         return None
     try:
         return parse(load_arrays(path))
-    except (ValueError, KeyError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise FileFormatError(
             f"{path} is damaged, or is another file of that name: {error}; restore or remove it"
         ) from error
