@@ -43,6 +43,7 @@ def test_the_snippets_of_a_page_run_one_after_the_other(page: Path, monkeypatch,
             exec(compile(source, str(page), "exec"), names)
 
 
+@pytest.mark.filterwarnings("ignore:.isinstance.treespec, LeafSpec")  # Lightning's own use of torch
 @pytest.mark.parametrize("name", MODULES)
 def test_the_examples_of_a_module_run(name: str) -> None:
     assert doctest.testmod(importlib.import_module(name), optionflags=FLAGS).failed == 0
