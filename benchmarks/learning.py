@@ -1,0 +1,27 @@
+"""How well, and how fast, machines learn: likelihoods with errors beside published ones, exact answers where there are any.
+
+    python benchmarks/learning.py [--rows GLOB] [--quick] [--seeds N] [--json FILE]
+
+Values are medians over the seeds, spreads their range. Likelihoods are quoted on their pessimistic side: log Z two standard errors up.
+Models are chosen by validation rows; test rows are looked at once, at the end. Data: SPINLIGHT_DATA.
+
+"epoch" rows: a pass of persistent contrastive divergence beside its bare matrix products and beside scikit-learn's `BernoulliRBM`,
+taking turns. "bars-and-stripes": KL(data, machine), exactly. "recovery": the error of learned couplings over the Cramer-Rao bound.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import epochs
+import harness
+import recovery
+
+
+def cases() -> list[harness.Case]:
+    """Return every case, the short ones first."""
+    return [*epochs.cases(), *recovery.cases()]
+
+
+if __name__ == "__main__":
+    sys.exit(harness.main(cases(), __doc__ or ""))
