@@ -105,7 +105,9 @@ PUBLIC = {
     "spinlight.models": [
         "AbstractBoltzmannMachine",
         "BoltzmannMachine",
+        "GaussianBernoulliRBM",
         "RestrictedBoltzmannMachine",
+        "SupportsGibbsStep",
     ],
     "spinlight.samplers": [
         "AsSolver",

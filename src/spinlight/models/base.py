@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -177,12 +178,7 @@ class AbstractBoltzmannMachine(nn.Module, ABC):
         return self.energy(bits)
 
     def _mean_energy(self, rows: Tensor | Draws) -> Tensor:
-        energies = self._row_energy(rows.bits if isinstance(rows, Draws) else rows)
-        if energies.numel() == 0:
-            raise InvalidStateError("the objective is a mean over rows, and one side has none; pass at least one row")
-        if not isinstance(rows, Draws):
-            return energies.mean()
-        return (rows.weights.to(energies) * energies).sum(-1).mean()
+        return mean_over(rows, self._row_energy(rows.bits if isinstance(rows, Draws) else rows))
 
     def _clamped(self, clamped: Tensor) -> Tensor:
         if self.num_hidden == 0:
@@ -193,6 +189,38 @@ class AbstractBoltzmannMachine(nn.Module, ABC):
                 f"clamped bits must have shape (num_visible,) or (batch, num_visible), got {tuple(bits.shape)}"
             )
         return bits
+
+
+@runtime_checkable
+class SupportsGibbsStep(Protocol):
+    """A machine with no connections within its visible or its hidden side, whatever values its visible units take.
+
+    Its hidden units are summed out in closed form, and one block-Gibbs step moves all units of a side at once.
+    `RestrictedBoltzmannMachine` and `GaussianBernoulliRBM` are such machines.
+    """
+
+    num_visible: int
+
+    def gibbs_step(self, visible: Tensor, seed: Seed = None) -> Tensor:
+        """Return visible rows after one step of block Gibbs."""
+        ...
+
+    def free_energy(self, visible: Tensor) -> Tensor:
+        """Return F(v) with p(v) = exp(-F(v)) / Z, one value per row."""
+        ...
+
+    def objective(self, positive: Tensor, negative: Tensor) -> Tensor:
+        """Return a scalar whose gradient is that of the mean negative log-likelihood, from visible rows."""
+        ...
+
+
+def mean_over(rows: Tensor | Draws, energies: Tensor) -> Tensor:
+    """Return the mean of one energy per row, each row of draws by its weight; the problems of a batch count alike."""
+    if energies.numel() == 0:
+        raise InvalidStateError("the objective is a mean over rows, and one side has none; pass at least one row")
+    if not isinstance(rows, Draws):
+        return energies.mean()
+    return (rows.weights.to(energies) * energies).sum(-1).mean()
 
 
 def require_unit_beta(sampler: SupportsDraw) -> None:
