@@ -107,7 +107,9 @@ PUBLIC = {
         "BoltzmannMachine",
         "GaussianBernoulliRBM",
         "RestrictedBoltzmannMachine",
+        "SparseBoltzmannMachine",
         "SupportsGibbsStep",
+        "grid_edges",
     ],
     "spinlight.samplers": [
         "AsSolver",

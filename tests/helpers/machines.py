@@ -12,7 +12,13 @@ from torch import Tensor
 from helpers.enumeration import all_bits, all_spins
 from spinlight._random import Seed, derive_seed, resolve_seed
 from spinlight.ising import DrawInfo, Draws, Ising, Law
-from spinlight.models import AbstractBoltzmannMachine, BoltzmannMachine, RestrictedBoltzmannMachine
+from spinlight.models import (
+    AbstractBoltzmannMachine,
+    BoltzmannMachine,
+    RestrictedBoltzmannMachine,
+    SparseBoltzmannMachine,
+    grid_edges,
+)
 
 
 def random_machine(machine: AbstractBoltzmannMachine, seed: int, scale: float = 0.7) -> AbstractBoltzmannMachine:
@@ -26,7 +32,14 @@ def random_machine(machine: AbstractBoltzmannMachine, seed: int, scale: float = 
 
 def machines() -> list[AbstractBoltzmannMachine]:
     """Return one small machine of every kind."""
-    kinds = (BoltzmannMachine(1), BoltzmannMachine(5), BoltzmannMachine(6, 2), RestrictedBoltzmannMachine(4, 3))
+    kinds = (
+        BoltzmannMachine(1),
+        BoltzmannMachine(5),
+        BoltzmannMachine(6, 2),
+        RestrictedBoltzmannMachine(4, 3),
+        SparseBoltzmannMachine(grid_edges(2, 3)),
+        SparseBoltzmannMachine(grid_edges(2, 3), hidden=[1, 2]),
+    )
     return [random_machine(machine, seed) for seed, machine in enumerate(kinds)]
 
 

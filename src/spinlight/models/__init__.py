@@ -3,12 +3,16 @@
 from spinlight.models.base import AbstractBoltzmannMachine, SupportsGibbsStep
 from spinlight.models.boltzmann import BoltzmannMachine
 from spinlight.models.gaussian import GaussianBernoulliRBM
+from spinlight.models.graphs import grid_edges
 from spinlight.models.restricted import RestrictedBoltzmannMachine
+from spinlight.models.sparse import SparseBoltzmannMachine
 
 __all__ = [
     "AbstractBoltzmannMachine",
     "BoltzmannMachine",
     "GaussianBernoulliRBM",
     "RestrictedBoltzmannMachine",
+    "SparseBoltzmannMachine",
     "SupportsGibbsStep",
+    "grid_edges",
 ]

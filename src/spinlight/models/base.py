@@ -45,6 +45,16 @@ class AbstractBoltzmannMachine(nn.Module, ABC):
     def needs_hidden(self) -> bool:
         """Whether `objective` needs data rows completed with samples of the hidden units."""
 
+    @property
+    @abstractmethod
+    def weight_parameter(self) -> nn.Parameter:
+        """The parameter that holds the weights, each connected pair once: what weight decay is for."""
+
+    @property
+    @abstractmethod
+    def bias_parameters(self) -> tuple[nn.Parameter, ...]:
+        """The parameters that hold the biases, which make b when put one after the other."""
+
     @abstractmethod
     def biases_and_weights(self) -> tuple[Tensor, Tensor]:
         """Return b, shape (num_nodes,), and W, symmetric with a zero diagonal, shape (num_nodes, num_nodes)."""
