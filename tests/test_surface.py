@@ -105,10 +105,12 @@ PUBLIC = {
     "spinlight.models": [
         "AbstractBoltzmannMachine",
         "BoltzmannMachine",
+        "Clipped",
         "GaussianBernoulliRBM",
         "RestrictedBoltzmannMachine",
         "SparseBoltzmannMachine",
         "SupportsGibbsStep",
+        "clip_to_range",
         "grid_edges",
     ],
     "spinlight.samplers": [

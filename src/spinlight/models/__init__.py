@@ -4,15 +4,18 @@ from spinlight.models.base import AbstractBoltzmannMachine, SupportsGibbsStep
 from spinlight.models.boltzmann import BoltzmannMachine
 from spinlight.models.gaussian import GaussianBernoulliRBM
 from spinlight.models.graphs import grid_edges
+from spinlight.models.ranges import Clipped, clip_to_range
 from spinlight.models.restricted import RestrictedBoltzmannMachine
 from spinlight.models.sparse import SparseBoltzmannMachine
 
 __all__ = [
     "AbstractBoltzmannMachine",
     "BoltzmannMachine",
+    "Clipped",
     "GaussianBernoulliRBM",
     "RestrictedBoltzmannMachine",
     "SparseBoltzmannMachine",
     "SupportsGibbsStep",
+    "clip_to_range",
     "grid_edges",
 ]
