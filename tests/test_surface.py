@@ -172,6 +172,7 @@ PUBLIC = {
     ],
     "spinlight.training": [
         "AnnealedImportance",
+        "CentredGradient",
         "ContrastiveDivergence",
         "ExactPartition",
         "HasIsing",

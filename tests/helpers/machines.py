@@ -75,6 +75,15 @@ def all_states_weighted(problem: Ising, beta: float = 1.0) -> Draws:
     return Draws(spins, energies, _info("exact", beta), log_weights=-beta * energies)
 
 
+def exact_positive(machine: AbstractBoltzmannMachine, visible: Tensor) -> Tensor | Draws:
+    """Return the data rows, completed by all hidden states with their weights where the machine needs them."""
+    if not machine.needs_hidden:
+        return visible
+    hidden = all_states_weighted(machine.to_ising(clamped=visible))
+    held = (2 * visible - 1).to(torch.int8)[:, None].expand(-1, len(hidden), -1)
+    return Draws(torch.cat([held, hidden.spins], -1), hidden.energies, hidden.info, log_weights=hidden.log_weights)
+
+
 @dataclass(frozen=True, kw_only=True)
 class TableSampler:
     """Independent draws from the enumerated distribution; with `weighted`, every state once with its weight."""

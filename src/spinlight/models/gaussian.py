@@ -261,13 +261,13 @@ class GaussianBernoulliRBM(nn.Module):
     def _visible(self, values: Tensor) -> Tensor:
         """Return real rows in the parameters' dtype and on their device, or refuse them."""
         rows = torch.as_tensor(values)
-        if rows.ndim == 0 or rows.shape[-1] != self.num_visible:
-            raise InvalidStateError(
-                f"visible rows must have {self.num_visible} entries, one per unit; got shape {tuple(rows.shape)}"
-            )
         if not rows.is_floating_point():
             raise InvalidStateError(
                 f"visible units are real: pass floating-point rows, not {rows.dtype}. Hidden bits of the negative side go as Draws"
+            )
+        if rows.ndim == 0 or rows.shape[-1] != self.num_visible:
+            raise InvalidStateError(
+                f"visible rows must have {self.num_visible} entries, one per unit; got shape {tuple(rows.shape)}"
             )
         if not bool(rows.isfinite().all()):
             raise InvalidStateError("visible rows hold NaN or infinity; every value must be finite")

@@ -1,5 +1,6 @@
 """Where models meet samplers: the phases of the gradient, and log Z."""
 
+from spinlight.training.centring import CentredGradient
 from spinlight.training.partition import AnnealedImportance, ExactPartition, HasIsing, ReverseAnnealed
 from spinlight.training.phases import (
     ContrastiveDivergence,
@@ -11,6 +12,7 @@ from spinlight.training.phases import (
 
 __all__ = [
     "AnnealedImportance",
+    "CentredGradient",
     "ContrastiveDivergence",
     "ExactPartition",
     "HasIsing",
