@@ -24,8 +24,9 @@ class GaussianBernoulliRBM(nn.Module):
 
     The integral over v is Gaussian, so the hidden units alone are a Boltzmann machine in which every pair is connected:
 
-    - log int exp(-E(v, h)) dv = - b.h - sum_{j<k} K_jk h_j h_k - sum_i log(2 pi s_i) / 2
-    K_jk = sum_i W_ij W_ik / s_i,  b_j = c_j + sum_i (a_i W_ij + W_ij^2 / 2) / s_i
+    E(h) = - log int exp(-E(v, h)) dv = - b.h - sum_{j<k} K_jk h_j h_k - sum_i log(2 pi s_i) / 2
+
+    with K_jk = sum_i W_ij W_ik / s_i and b_j = c_j + sum_i (a_i W_ij + W_ij^2 / 2) / s_i.
 
     `to_ising` returns that problem, offset included: its log Z is the log Z of the whole machine, and log p(v) = - F(v) - log Z.
     Every sampler and every estimator of log Z therefore works on a machine with real data.
@@ -101,7 +102,7 @@ class GaussianBernoulliRBM(nn.Module):
     def hidden_energy(self, hidden: Tensor) -> Tensor:
         """Return - log int exp(-E(v, h)) dv, so that p(h) = exp(-hidden_energy(h)) / Z with the same Z.
 
-        = - c.h - sum_i (a_i m_i + m_i^2 / 2) / s_i - sum_i log(2 pi s_i) / 2,  m = W h
+        E(h) = - c.h - sum_i (a_i m_i + m_i^2 / 2) / s_i - sum_i log(2 pi s_i) / 2,  m = W h
 
         Args:
             hidden: 0/1, shape (..., num_hidden).
