@@ -25,7 +25,15 @@ from spinlight.models import (
     SupportsGibbsStep,
 )
 from spinlight.samplers import Gibbs
-from spinlight.training import AnnealedImportance, ExactPartition, IndependentDraws
+from spinlight.training import (
+    AnnealedImportance,
+    ContrastiveDivergence,
+    ExactPartition,
+    IndependentDraws,
+    NegativePhase,
+    PersistentContrastiveDivergence,
+    log_likelihood,
+)
 
 LINE = torch.linspace(-40, 40, 4001, dtype=torch.float64)
 STEP = float(LINE[1] - LINE[0])
@@ -91,6 +99,7 @@ def test_free_energy_sums_the_hidden_units_out(machine: GaussianBernoulliRBM) ->
     visible = rows_for(machine)
     summed = torch.logsumexp(-energies_by_formula(machine, visible, all_bits(machine.num_hidden)), 1)
     torch.testing.assert_close(-machine.free_energy(visible), summed)
+    torch.testing.assert_close(-machine.free_energy(visible, machine.hidden_logits(visible)), summed)
 
 
 @every_machine
@@ -236,6 +245,30 @@ def test_any_phase_that_draws_makes_its_negatives() -> None:
     torch.testing.assert_close(found, exact_gradient(MACHINE, rows_for(MACHINE)))
 
 
+@pytest.mark.parametrize(
+    "phase",
+    [
+        ContrastiveDivergence(sweeps=2, seed=5),
+        PersistentContrastiveDivergence(chains=40_000, sweeps=2, seed=5),
+    ],
+    ids=["contrastive", "persistent"],
+)
+def test_contrastive_divergence_leaves_the_law_as_it_is(phase: NegativePhase) -> None:
+    data = MACHINE.sample(TableSampler(), 40_000, seed=6)
+    phase.objective(MACHINE, data)  # the chains that share their matrix products with the gradient
+    visible = phase.negative(MACHINE, data)
+    assert isinstance(visible, Tensor)
+    assert counts_p_value(cell_counts(visible), cell_probabilities(MACHINE)) > threshold()
+    assert counts_p_value(cell_counts(visible), cell_probabilities(with_weights_scaled(1.1))) < threshold()
+
+
+def test_its_likelihood_is_that_of_its_density() -> None:
+    rows = rows_for(MACHINE)
+    density = torch.logsumexp(-energies_by_formula(MACHINE, rows, all_bits(3)), 1) - log_partition(MACHINE)
+    found = log_likelihood(MACHINE, rows, partition=ExactPartition().estimate(MACHINE))
+    assert found.value == pytest.approx(float(density.detach().mean()))
+
+
 def test_both_restricted_machines_support_a_gibbs_step_and_connected_ones_do_not() -> None:
     assert isinstance(MACHINE, SupportsGibbsStep)
     assert isinstance(RestrictedBoltzmannMachine(2, 2), SupportsGibbsStep)
@@ -285,6 +318,7 @@ NO_ROWS = [torch.zeros(2, 3), torch.zeros(2, 2, dtype=torch.int8), torch.full((1
     "call",
     [
         MACHINE.free_energy,
+        MACHINE.hidden_logits,
         MACHINE.hidden_probabilities,
         MACHINE.gibbs_step,
         MACHINE.initialize_from_data,
@@ -299,7 +333,13 @@ def test_rows_that_are_no_visible_values_are_refused(call, rows: Tensor) -> None
 
 
 @pytest.mark.parametrize(
-    "call", [MACHINE.visible_means, MACHINE.hidden_energy, lambda rows: MACHINE.energy(torch.zeros(2), rows)]
+    "call",
+    [
+        MACHINE.visible_means,
+        MACHINE.draw_visible,
+        MACHINE.hidden_energy,
+        lambda rows: MACHINE.energy(torch.zeros(2), rows),
+    ],
 )
 @pytest.mark.parametrize("rows", [torch.zeros(2, 2), torch.full((2, 3), 1.5)])
 def test_rows_that_are_no_hidden_bits_are_refused(call, rows: Tensor) -> None:
@@ -310,7 +350,7 @@ def test_rows_that_are_no_hidden_bits_are_refused(call, rows: Tensor) -> None:
 def test_draws_stand_on_the_negative_side_and_no_side_is_empty() -> None:
     draws = all_states_weighted(MACHINE.to_ising())
     with pytest.raises(InvalidStateError, match="positive side is data"):
-        MACHINE.objective(draws, rows_for(MACHINE))  # type: ignore[arg-type]
+        MACHINE.objective(draws, rows_for(MACHINE))
     with pytest.raises(InvalidStateError, match="at least one row"):
         MACHINE.objective(rows_for(MACHINE), draws[:0])
     with pytest.raises(InvalidStateError, match="at least one row"):

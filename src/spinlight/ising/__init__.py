@@ -1,6 +1,13 @@
 """The Ising problem, its conversions, its files and its exact answers."""
 
-from spinlight.ising.bits import bits_from_ising, bits_from_spins, ising_from_bits, spins_from_bits
+from spinlight.ising.bits import (
+    bits_from_ising,
+    bits_from_spins,
+    dithered,
+    ising_from_bits,
+    random_bits,
+    spins_from_bits,
+)
 from spinlight.ising.clamping import Clamped, clamp
 from spinlight.ising.coloring import color_sites
 from spinlight.ising.dimod import dimod_from_ising, ising_from_dimod
@@ -49,6 +56,7 @@ __all__ = [
     "color_sites",
     "cut_value",
     "dimod_from_ising",
+    "dithered",
     "energy_histogram",
     "exact_moments",
     "exact_probabilities",
@@ -61,6 +69,7 @@ __all__ = [
     "kaiwu_from_ising",
     "log_partition",
     "qubo_from_ising",
+    "random_bits",
     "read_biqmac",
     "read_json",
     "read_npz",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from spinlight._checks import bits_of, spins_of
 from spinlight._errors import InvalidProblemError
+from spinlight._random import bernoulli
 from spinlight.ising.problem import Ising, require_problem
 
 
@@ -18,6 +21,38 @@ def bits_from_spins(spins: Tensor) -> Tensor:
 def spins_from_bits(bits: Tensor) -> Tensor:
     """Return 2 x - 1 as int8."""
     return 2 * bits_of(bits).to(torch.int8) - 1
+
+
+def random_bits(logits: Tensor, seed: int) -> Tensor:
+    """Return independent bits, 1 with probability sigmoid(logit), in the logits' dtype and on their device.
+
+    Args:
+        logits: log odds, any shape; their gradient ends here.
+        seed: names the random stream, in [0, 2^63).
+    """
+    if logits.device.type != "cpu":
+        return bernoulli(torch.sigmoid(logits.detach()), seed)
+    from spinlight.kernels.bits import bits_of_logits
+
+    return torch.from_numpy(bits_of_logits(_plain(logits), seed)).to(logits.dtype)
+
+
+def dithered(probabilities: Tensor, seed: int) -> Tensor:
+    """Return independent bits, 1 with these probabilities, in their dtype and on their device.
+
+    Args:
+        probabilities: in [0, 1], any shape.
+        seed: names the random stream, in [0, 2^63).
+    """
+    if probabilities.device.type != "cpu":
+        return bernoulli(probabilities, seed)
+    from spinlight.kernels.bits import bits_of_probabilities
+
+    return torch.from_numpy(bits_of_probabilities(_plain(probabilities), seed)).to(probabilities.dtype)
+
+
+def _plain(values: Tensor) -> NDArray[np.float32]:
+    return values.detach().to(torch.float32).contiguous().numpy()
 
 
 def ising_from_bits(biases: Tensor, weights: Tensor, offset: Tensor | float = 0.0) -> Ising:

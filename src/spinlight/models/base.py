@@ -201,26 +201,43 @@ class AbstractBoltzmannMachine(nn.Module, ABC):
         return bits
 
 
-@runtime_checkable
-class SupportsGibbsStep(Protocol):
-    """A machine with no connections within its visible or its hidden side, whatever values its visible units take.
-
-    Its hidden units are summed out in closed form, and one block-Gibbs step moves all units of a side at once.
-    `RestrictedBoltzmannMachine` and `GaussianBernoulliRBM` are such machines.
-    """
+class Machine(Protocol):
+    """What training needs of any machine: every `AbstractBoltzmannMachine` has it, and machines of real numbers too."""
 
     num_visible: int
+
+    def to_ising(self) -> Ising:
+        """Return the Ising problem of the units that are bits."""
+        ...
+
+    def objective(self, positive: Tensor | Draws, negative: Tensor | Draws) -> Tensor:
+        """Return a scalar whose gradient is that of the mean negative log-likelihood."""
+        ...
+
+
+@runtime_checkable
+class SupportsGibbsStep(Machine, Protocol):
+    """A machine with no connections within its visible or its hidden side, whatever values its visible units take.
+
+    Its hidden units are bits and summed out in closed form, and one block-Gibbs step moves all units of a side at once.
+    """
+
+    num_hidden: int
+
+    def hidden_logits(self, visible: Tensor) -> Tensor:
+        """Return log(p(h_j = 1 | v) / p(h_j = 0 | v)), shape (..., num_hidden)."""
+        ...
+
+    def draw_visible(self, hidden: Tensor, seed: Seed = None) -> Tensor:
+        """Return visible rows drawn given hidden bits, shape (..., num_visible)."""
+        ...
 
     def gibbs_step(self, visible: Tensor, seed: Seed = None) -> Tensor:
         """Return visible rows after one step of block Gibbs."""
         ...
 
-    def free_energy(self, visible: Tensor) -> Tensor:
-        """Return F(v) with p(v) = exp(-F(v)) / Z, one value per row."""
-        ...
-
-    def objective(self, positive: Tensor, negative: Tensor) -> Tensor:
-        """Return a scalar whose gradient is that of the mean negative log-likelihood, from visible rows."""
+    def free_energy(self, visible: Tensor, hidden_logits: Tensor | None = None) -> Tensor:
+        """Return F(v) with p(v) = exp(-F(v)) / Z, one value per row; `hidden_logits` where they are known already."""
         ...
 
 
@@ -250,9 +267,15 @@ def unit_values(values: Tensor, units: int, *, like: Tensor) -> Tensor:
     state = torch.as_tensor(values)
     if state.ndim == 0 or state.shape[-1] != units:
         raise InvalidStateError(f"rows must have {units} entries, one per unit; got shape {tuple(state.shape)}")
-    if not bool(((state >= 0) & (state <= 1)).all()):
+    if state.numel() and not _within_unit(state):
         raise InvalidStateError("bits must lie in [0, 1]; for spins in {-1, +1} use spinlight.ising.bits_from_spins")
     return state.to(like)
+
+
+def _within_unit(state: Tensor) -> bool:
+    """Return whether all values lie in [0, 1], in one pass; NaN does not."""
+    low, high = torch.aminmax(state)
+    return bool((low >= 0) & (high <= 1))
 
 
 def equal_rows(draws: Draws, count: int, seed: int) -> Tensor:

@@ -10,8 +10,9 @@ from torch.nn import functional
 
 from spinlight._checks import nonnegative_number, positive_integer
 from spinlight._errors import InvalidDataError, InvalidStateError
-from spinlight._random import Seed, bernoulli, derive_seed, gaussian, resolve_seed
+from spinlight._random import Seed, derive_seed, gaussian, resolve_seed
 from spinlight.ising import Draws, Ising, SupportsDraw, ising_from_bits
+from spinlight.ising.bits import random_bits
 from spinlight.models.base import equal_rows, mean_over, require_unit_beta, unit_values
 
 
@@ -75,19 +76,20 @@ class GaussianBernoulliRBM(nn.Module):
                 the wrong length.
         """
         rows, bits = self._visible(visible), unit_values(hidden, self.num_hidden, like=self.weight)
-        return self._confinement(rows) - ((self.hidden_bias + self._scaled(rows) @ self.weight) * bits).sum(-1)
+        return self._confinement(rows) - (self._hidden_logits(rows) * bits).sum(-1)
 
     def forward(self, visible: Tensor, hidden: Tensor) -> Tensor:
         """Return `energy(visible, hidden)`."""
         return self.energy(visible, hidden)
 
-    def free_energy(self, visible: Tensor) -> Tensor:
+    def free_energy(self, visible: Tensor, hidden_logits: Tensor | None = None) -> Tensor:
         """Return F(v) = - log sum_h exp(-E(v, h)), so that the density is p(v) = exp(-F(v)) / Z.
 
         F(v) = sum_i (v_i - a_i)^2 / (2 s_i) - sum_j softplus(c_j + sum_i v_i W_ij / s_i)
 
         Args:
             visible: real, shape (..., num_visible).
+            hidden_logits: `hidden_logits(visible)`, where they are known already: the one matrix product.
 
         Returns:
             The parameters' dtype, shape `visible.shape[:-1]`.
@@ -96,8 +98,8 @@ class GaussianBernoulliRBM(nn.Module):
             InvalidStateError: rows of the wrong length, or that are not finite floating-point numbers.
         """
         rows = self._visible(visible)
-        inputs = self.hidden_bias + self._scaled(rows) @ self.weight
-        return self._confinement(rows) - functional.softplus(inputs).sum(-1)
+        logits = self._hidden_logits(rows) if hidden_logits is None else hidden_logits
+        return self._confinement(rows) - functional.softplus(logits).sum(-1)
 
     def hidden_energy(self, hidden: Tensor) -> Tensor:
         """Return - log int exp(-E(v, h)) dv, so that p(h) = exp(-hidden_energy(h)) / Z with the same Z.
@@ -118,13 +120,21 @@ class GaussianBernoulliRBM(nn.Module):
         gain = self._scaled((self.visible_bias + 0.5 * shifts) * shifts).sum(-1)
         return -(bits @ self.hidden_bias) - gain - 0.5 * (math.log(2 * math.pi) + self.log_variances).sum()
 
+    def hidden_logits(self, visible: Tensor) -> Tensor:
+        """Return the log odds of the hidden units, c_j + sum_i v_i W_ij / s_i, shape (..., num_hidden).
+
+        Raises:
+            InvalidStateError: rows of the wrong length, or that are not finite floating-point numbers.
+        """
+        return self._hidden_logits(self._visible(visible))
+
     def hidden_probabilities(self, visible: Tensor) -> Tensor:
         """Return p(h_j = 1 | v), shape (..., num_hidden).
 
         Raises:
             InvalidStateError: rows of the wrong length, or that are not finite floating-point numbers.
         """
-        return torch.sigmoid(self.hidden_bias + self._scaled(self._visible(visible)) @ self.weight)
+        return torch.sigmoid(self.hidden_logits(visible))
 
     def visible_means(self, hidden: Tensor) -> Tensor:
         """Return the means a + W h of p(v | h), whose variances are exp(log_variances); shape (..., num_visible).
@@ -155,7 +165,7 @@ class GaussianBernoulliRBM(nn.Module):
         pairs = (weight.T @ scaled).fill_diagonal_(0.0)
         return ising_from_bits(fields, pairs, -0.5 * (math.log(2 * math.pi) + logs).sum())
 
-    def objective(self, positive: Tensor, negative: Tensor | Draws) -> Tensor:
+    def objective(self, positive: Tensor | Draws, negative: Tensor | Draws) -> Tensor:
         """Return a scalar whose gradient is that of the mean negative log-likelihood.
 
         L = <F>_positive - <F>_negative for visible rows; draws of the hidden units, whose visible units are integrated out
@@ -198,8 +208,18 @@ class GaussianBernoulliRBM(nn.Module):
             InvalidSettingError: an impossible seed.
         """
         resolved = resolve_seed(seed)
-        hidden = bernoulli(self.hidden_probabilities(visible), derive_seed(resolved, 0))
-        return self._visible_given(hidden, derive_seed(resolved, 1))
+        hidden = random_bits(self.hidden_logits(visible), derive_seed(resolved, 0))
+        return self.draw_visible(hidden, derive_seed(resolved, 1))
+
+    @torch.no_grad()
+    def draw_visible(self, hidden: Tensor, seed: Seed = None) -> Tensor:
+        """Return visible rows drawn given the hidden bits, v ~ prod_i p(v_i | h), shape (..., num_visible).
+
+        Raises:
+            InvalidStateError: a last axis that is not `num_hidden` long, or values outside [0, 1].
+            InvalidSettingError: an impossible seed.
+        """
+        return gaussian(self.visible_means(hidden), (0.5 * self.log_variances).exp(), resolve_seed(seed))
 
     @torch.no_grad()
     def sample(self, sampler: SupportsDraw, count: int, seed: Seed = None) -> Tensor:
@@ -221,7 +241,7 @@ class GaussianBernoulliRBM(nn.Module):
         require_unit_beta(sampler)
         count, resolved = positive_integer("count", count), resolve_seed(seed)
         draws = sampler.draw(self.to_ising(), count, seed=resolved)
-        return self._visible_given(equal_rows(draws, count, derive_seed(resolved, 1)), derive_seed(resolved, 2))
+        return self.draw_visible(equal_rows(draws, count, derive_seed(resolved, 1)), derive_seed(resolved, 2))
 
     @torch.no_grad()
     def initialize_from_data(self, visible: Tensor) -> None:
@@ -248,8 +268,8 @@ class GaussianBernoulliRBM(nn.Module):
         """Show the sizes."""
         return f"num_visible={self.num_visible}, num_hidden={self.num_hidden}"
 
-    def _visible_given(self, hidden: Tensor, seed: int) -> Tensor:
-        return gaussian(self.visible_means(hidden), (0.5 * self.log_variances).exp(), seed)
+    def _hidden_logits(self, rows: Tensor) -> Tensor:
+        return self.hidden_bias + self._scaled(rows) @ self.weight
 
     def _confinement(self, rows: Tensor) -> Tensor:
         """Return sum_i (v_i - a_i)^2 / (2 s_i)."""

@@ -8,7 +8,8 @@ from torch.nn import functional
 
 from spinlight._checks import bits_of, nonnegative_number, positive_integer
 from spinlight._errors import InvalidStateError
-from spinlight._random import Seed, bernoulli, derive_seed, resolve_seed
+from spinlight._random import Seed, derive_seed, resolve_seed
+from spinlight.ising.bits import random_bits
 from spinlight.models.base import AbstractBoltzmannMachine, unit_values
 
 
@@ -71,11 +72,12 @@ class RestrictedBoltzmannMachine(AbstractBoltzmannMachine):
         visible, hidden = state.split([self.num_visible, self.num_hidden], -1)
         return -(visible @ self.visible_bias) - ((self.hidden_bias + visible @ self.weight) * hidden).sum(-1)
 
-    def free_energy(self, visible: Tensor) -> Tensor:
+    def free_energy(self, visible: Tensor, hidden_logits: Tensor | None = None) -> Tensor:
         """Return F(v) = - log sum_h exp(-E(v, h)), so that p(v) = exp(-F(v)) / Z.
 
         Args:
             visible: 0/1, shape (..., num_visible).
+            hidden_logits: `hidden_logits(visible)`, where they are known already: the one matrix product.
 
         Returns:
             The parameters' dtype, shape `visible.shape[:-1]`.
@@ -84,7 +86,28 @@ class RestrictedBoltzmannMachine(AbstractBoltzmannMachine):
             InvalidStateError: a last axis that is not `num_visible` long, or values outside [0, 1].
         """
         state = unit_values(visible, self.num_visible, like=self.weight)
-        return -(state @ self.visible_bias) - functional.softplus(self.hidden_bias + state @ self.weight).sum(-1)
+        logits = self._hidden_logits(state) if hidden_logits is None else hidden_logits
+        return -(state @ self.visible_bias) - functional.softplus(logits).sum(-1)
+
+    def hidden_logits(self, visible: Tensor) -> Tensor:
+        """Return the log odds of the hidden units, c_j + (v W)_j, shape (..., num_hidden).
+
+        Raises:
+            InvalidStateError: a last axis that is not `num_visible` long, or values outside [0, 1].
+        """
+        return self._hidden_logits(unit_values(visible, self.num_visible, like=self.weight))
+
+    def visible_logits(self, hidden: Tensor) -> Tensor:
+        """Return the log odds of the visible units, a_i + (W h)_i, shape (..., num_visible).
+
+        Raises:
+            InvalidStateError: a last axis that is not `num_hidden` long, or values outside [0, 1].
+        """
+        state = unit_values(hidden, self.num_hidden, like=self.weight)
+        return functional.linear(state, self.weight, self.visible_bias)
+
+    def _hidden_logits(self, state: Tensor) -> Tensor:
+        return functional.linear(state, self.weight.T, self.hidden_bias)
 
     def hidden_probabilities(self, visible: Tensor) -> Tensor:
         """Return p(h_j = 1 | v) = sigmoid(c_j + (v W)_j), shape (..., num_hidden).
@@ -92,8 +115,7 @@ class RestrictedBoltzmannMachine(AbstractBoltzmannMachine):
         Raises:
             InvalidStateError: a last axis that is not `num_visible` long, or values outside [0, 1].
         """
-        state = unit_values(visible, self.num_visible, like=self.weight)
-        return torch.sigmoid(self.hidden_bias + state @ self.weight)
+        return torch.sigmoid(self.hidden_logits(visible))
 
     def visible_probabilities(self, hidden: Tensor) -> Tensor:
         """Return p(v_i = 1 | h) = sigmoid(a_i + (W h)_i), shape (..., num_visible).
@@ -101,8 +123,7 @@ class RestrictedBoltzmannMachine(AbstractBoltzmannMachine):
         Raises:
             InvalidStateError: a last axis that is not `num_hidden` long, or values outside [0, 1].
         """
-        state = unit_values(hidden, self.num_hidden, like=self.weight)
-        return torch.sigmoid(self.visible_bias + state @ self.weight.T)
+        return torch.sigmoid(self.visible_logits(hidden))
 
     @torch.no_grad()
     def gibbs_step(self, visible: Tensor, seed: Seed = None) -> Tensor:
@@ -131,8 +152,19 @@ class RestrictedBoltzmannMachine(AbstractBoltzmannMachine):
             InvalidSettingError: an impossible seed.
         """
         resolved = resolve_seed(seed)
-        hidden = bernoulli(self.hidden_probabilities(bits_of(visible, self.num_visible)), derive_seed(resolved, 0))
-        return bernoulli(self.visible_probabilities(hidden), derive_seed(resolved, 1))
+        rows = bits_of(visible, self.num_visible).to(self.weight)
+        hidden = random_bits(self._hidden_logits(rows), derive_seed(resolved, 0))
+        return self.draw_visible(hidden, derive_seed(resolved, 1))
+
+    @torch.no_grad()
+    def draw_visible(self, hidden: Tensor, seed: Seed = None) -> Tensor:
+        """Return visible bits drawn given the hidden ones, v ~ prod_i p(v_i | h), shape (..., num_visible).
+
+        Raises:
+            InvalidStateError: a last axis that is not `num_hidden` long, or values outside [0, 1].
+            InvalidSettingError: an impossible seed.
+        """
+        return random_bits(self.visible_logits(hidden), resolve_seed(seed))
 
     def extra_repr(self) -> str:
         """Show the sizes."""

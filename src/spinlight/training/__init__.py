@@ -1,24 +1,59 @@
-"""Where models meet samplers: the phases of the gradient, and log Z."""
+"""Where models meet samplers: the phases of the gradient, log Z, and training with Lightning.
 
+`EnergyTask` and the monitors need the extra `train` (lightning), which is imported when one of these names is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from spinlight._checks import require_extra
+from spinlight.training.batches import Batches
 from spinlight.training.centring import CentredGradient
+from spinlight.training.contrastive import ContrastiveDivergence, PersistentContrastiveDivergence
+from spinlight.training.likelihood import HasFreeEnergy, LogLikelihood, log_likelihood
 from spinlight.training.partition import AnnealedImportance, ExactPartition, HasIsing, ReverseAnnealed
-from spinlight.training.phases import (
-    ContrastiveDivergence,
-    IndependentDraws,
-    NegativePhase,
-    PersistentContrastiveDivergence,
-    complete,
-)
+from spinlight.training.phases import IndependentDraws, NegativePhase, complete
+from spinlight.training.reuse import ReusedDraws
+
+if TYPE_CHECKING:
+    from spinlight.training.monitors import GradientMonitor, LikelihoodMonitor
+    from spinlight.training.task import EnergyTask, linear_decay
+
+_HOMES = {
+    "EnergyTask": "spinlight.training.task",
+    "GradientMonitor": "spinlight.training.monitors",
+    "LikelihoodMonitor": "spinlight.training.monitors",
+    "linear_decay": "spinlight.training.task",
+}
 
 __all__ = [
     "AnnealedImportance",
+    "Batches",
     "CentredGradient",
     "ContrastiveDivergence",
+    "EnergyTask",
     "ExactPartition",
+    "GradientMonitor",
+    "HasFreeEnergy",
     "HasIsing",
     "IndependentDraws",
+    "LikelihoodMonitor",
+    "LogLikelihood",
     "NegativePhase",
     "PersistentContrastiveDivergence",
+    "ReusedDraws",
     "ReverseAnnealed",
     "complete",
+    "linear_decay",
+    "log_likelihood",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the module of a name that needs Lightning on first use."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    require_extra("lightning", "train")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,149 @@
+"""Negatives for machines that answer slowly: one call serves many steps of training."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spinlight._checks import bits_of, fraction, nonnegative_integer, positive_integer
+from spinlight._errors import InvalidSettingError, SpinlightWarning
+from spinlight._random import Seed, derive_seed
+from spinlight.ising import DrawInfo, Draws, SupportsDraw
+from spinlight.models import AbstractBoltzmannMachine, SupportsGibbsStep
+from spinlight.models.base import Machine
+from spinlight.samplers import ChainState, Gibbs
+from spinlight.training.phases import NegativePhase, require_boltzmann
+
+
+class ReusedDraws(NegativePhase):
+    """The draws of one call of a sampler, reweighted to the machine as it changes for many steps.
+
+    w_i ~ w_i(0) exp(F_0(v_i) - F_t(v_i)),  F the free energy of the visible units, or E where hidden units are not summed out
+
+    A machine behind a queue answers in minutes, and every other parameter is another task to it. Its draws stay useful while the
+    parameters move little: `effective` tells how many of them still carry the mean. Where they fall below `least_share` of all,
+    weights are flattened to w^p with the largest p that keeps so many, which trades variance for bias towards the old machine;
+    the first time it says so in a warning.
+
+    Args:
+        sampler: draws at beta = 1. Its law is the law of the gradient, as far as `sweeps` do not mend it.
+        count: draws per call of the sampler.
+        steps: calls of `negative` that one call of the sampler serves: the batches of an epoch, for one call per epoch.
+        sweeps: Gibbs sweeps that follow the sampler's draws, once, before they are used: they take away what is left of the
+            sampler's error.
+        least_share: effective draws that weights must keep, as a share of `count`, in [0, 1).
+        seed: integer, generator, or None for fresh entropy.
+
+    Raises:
+        InvalidSettingError: a sampler at another temperature than 1, or a number outside its domain.
+
+    Warns:
+        UncalibratedWarning: the sampler is a heuristic.
+        SpinlightWarning: weights had to be flattened; once.
+
+    References:
+        Kahn & Marshall (1953), importance sampling; Ionides (2008), Truncated importance sampling; Neal (2001) for tempered weights.
+    """
+
+    def __init__(
+        self,
+        sampler: SupportsDraw,
+        *,
+        count: int,
+        steps: int,
+        sweeps: int = 0,
+        least_share: float = 0.1,
+        seed: Seed = None,
+    ) -> None:
+        require_boltzmann(sampler, stacklevel=3)
+        self.sampler, self.count = sampler, positive_integer("count", count)
+        self.steps = positive_integer("steps", steps)
+        self.sweeps = nonnegative_integer("sweeps", sweeps)
+        self.least_share = fraction("least_share", least_share)
+        super().__init__(seed)
+        self.effective = math.nan
+        self._draws: Draws | None = None
+        self._energies = torch.empty(0)
+        self._used = 0
+        self._warned = False
+
+    def negative(self, model: Machine, data: Tensor) -> Draws:
+        """Return the kept draws, of all units, weighted for the machine as it is now; the data are not used."""
+        if self._draws is None or self._used >= self.steps:
+            self._draws = self._called(model)
+            self._energies = _row_energies(model, self._draws.bits)
+            self._used = 0
+        self._used += 1
+        change = self._energies - _row_energies(model, self._draws.bits)
+        known = self._draws.weights.log() + change
+        return replace(self._draws, counts=None, log_weights=self._flattened(known))
+
+    def _called(self, model: Machine) -> Draws:
+        problem, seed = model.to_ising(), self.next_seed()
+        draws = self.sampler.draw(problem, self.count, seed=derive_seed(seed, 0))
+        if not self.sweeps:
+            return draws
+        state = ChainState(draws.spins, derive_seed(seed, 1))
+        spins = _REFINER.step(problem, state, self.sweeps).spins
+        return replace(draws, spins=spins, energies=problem.energy(spins))
+
+    def _flattened(self, log_weights: Tensor) -> Tensor:
+        """Return log weights of at least the wanted number of effective draws."""
+        self.effective = _effective(log_weights)
+        wanted = self.least_share * len(log_weights)
+        if self.effective >= wanted:
+            return log_weights
+        if not self._warned:
+            warnings.warn(
+                f"the machine has moved so far that {self.effective:.1f} of {len(log_weights)} draws carry the mean; their weights are "
+                "flattened from here on. Take fewer steps per call, a lower learning rate, or more sweeps after the draws",
+                SpinlightWarning,
+                stacklevel=4,
+            )
+            self._warned = True
+        low, high = 0.0, 1.0
+        for _ in range(30):
+            middle = (low + high) / 2
+            low, high = (middle, high) if _effective(middle * log_weights) >= wanted else (low, middle)
+        return low * log_weights
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that the next call depends on, besides the model: plain values and tensors."""
+        state = super().state_dict() | {"used": self._used}
+        if self._draws is not None:
+            parts = {name: getattr(self._draws, name) for name in ("spins", "energies", "log_weights", "counts")}
+            state |= {"draws": parts, "row_energies": self._energies, "info": asdict(self._draws.info)}
+        return state
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state_dict` was taken."""
+        super().load_state_dict(state)
+        self._used = int(state["used"])
+        self._draws = Draws(**state["draws"], info=DrawInfo(**state["info"])) if "draws" in state else None
+        self._energies = state.get("row_energies", torch.empty(0))
+
+
+_REFINER = Gibbs(progress=False)
+
+
+@torch.no_grad()
+def _row_energies(model: Machine, bits: Tensor) -> Tensor:
+    """Return F of the visible units where the machine sums the hidden ones out, E otherwise; float64."""
+    if not isinstance(model, AbstractBoltzmannMachine):
+        raise InvalidSettingError(f"ReusedDraws is for machines whose units are all bits, got {type(model).__name__}")
+    rows = bits_of(bits, model.num_nodes)
+    if isinstance(model, SupportsGibbsStep):
+        return model.free_energy(rows[..., : model.num_visible]).to(torch.float64)
+    return model.energy(rows).to(torch.float64)
+
+
+def _effective(log_weights: Tensor) -> float:
+    """Return (sum w)^2 / sum w^2."""
+    shares = torch.softmax(log_weights, -1)
+    return 1 / float(shares.square().sum())

@@ -1,0 +1,143 @@
+"""Training of any Boltzmann machine as a Lightning task: what is saved with it lets a run go on as if it had not stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor, distributed, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from spinlight._errors import InvalidSettingError, InvalidStateError
+from spinlight.ising import SupportsDraw
+from spinlight.models import AbstractBoltzmannMachine
+from spinlight.models.base import Machine
+from spinlight.samplers import Gibbs
+from spinlight.training.batches import Batches
+from spinlight.training.phases import NegativePhase, complete
+
+MakeOptimizer = Callable[[Iterable[nn.Parameter]], Optimizer]
+MakeSchedule = Callable[[Optimizer, int], LRScheduler]
+"""Of the optimiser and the number of steps in all; stepped after every batch."""
+
+
+class EnergyTask(pl.LightningModule):
+    """A machine, its negatives and an optimiser, as `lightning.Trainer` takes them.
+
+    Each step descends `negatives.objective`, whose gradient is that of the mean negative log-likelihood. Its value is no
+    likelihood and is not logged; `LikelihoodMonitor` measures one. A checkpoint holds the chains of every process beside Lightning's
+    own state, and with `Batches` as the data a run that goes on from it, in mid-epoch too, ends with the same weights bit for bit.
+
+    Under data parallelism every process has chains of its own, from seeds of its own, and the mean of their gradients is followed.
+
+    Args:
+        model: the machine.
+        negatives: samples of the model; `PersistentContrastiveDivergence` for most machines.
+        hidden_sampler: draws hidden units given the data, for machines that cannot sum them out; `Gibbs` with 20 sweeps by default.
+        optimizer: makes an optimiser from parameters; Adam at 1e-3 by default.
+        schedule: makes a learning rate schedule from the optimiser and the number of steps; constant by default. `linear_decay` lets
+            the rate fall to zero, so that the noise of the gradient does not stay in the weights.
+        constraint: changes the model in place after every step, such as `partial(clip_to_range, ...)` of a machine's range.
+
+    Raises:
+        InvalidSettingError: no machine, or no negative phase.
+
+    Example:
+        >>> from spinlight.models import RestrictedBoltzmannMachine
+        >>> from spinlight.training import PersistentContrastiveDivergence
+        >>> task = EnergyTask(RestrictedBoltzmannMachine(4, 2), PersistentContrastiveDivergence(chains=16, seed=0))
+        >>> trainer = pl.Trainer(
+        ...     max_epochs=2, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        ...     enable_model_summary=False,
+        ... )
+        >>> trainer.fit(task, Batches(torch.tensor([[1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0]]), 2, seed=0))
+    """
+
+    def __init__(
+        self,
+        model: Machine,
+        negatives: NegativePhase,
+        *,
+        hidden_sampler: SupportsDraw | None = None,
+        optimizer: MakeOptimizer | None = None,
+        schedule: MakeSchedule | None = None,
+        constraint: Callable[[Any], object] | None = None,
+    ) -> None:
+        super().__init__()
+        if not isinstance(model, nn.Module) or not callable(getattr(model, "objective", None)):
+            raise InvalidSettingError(f"model must be a Boltzmann machine, got {type(model).__name__}")
+        if not isinstance(negatives, NegativePhase):
+            raise InvalidSettingError(
+                f"negatives must be a negative phase such as PersistentContrastiveDivergence(), got {type(negatives).__name__}"
+            )
+        self.model, self.negatives = model, negatives
+        self.hidden_sampler = Gibbs(sweeps=20, progress=False) if hidden_sampler is None else hidden_sampler
+        self._make_optimizer: MakeOptimizer = partial(torch.optim.Adam, lr=1e-3) if optimizer is None else optimizer
+        self._make_schedule, self._constraint = schedule, constraint
+
+    def setup(self, stage: str) -> None:
+        """Give every process chains of its own."""
+        if stage == "fit" and self.trainer.world_size > 1:
+            self.negatives.branch(self.trainer.global_rank)
+
+    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
+        """Return the objective of one batch of visible rows."""
+        loader = self.trainer.train_dataloader
+        if isinstance(loader, Batches):
+            loader.mark(batch_idx + 1)  # Lightning fetches one batch ahead of the one that is trained on
+        return self.negatives.objective(self.model, batch, self._positive(batch))
+
+    def _positive(self, batch: Tensor) -> Any:
+        if not isinstance(self.model, AbstractBoltzmannMachine) or not self.model.needs_hidden:
+            return None
+        return complete(self.model, batch, self.hidden_sampler, seed=self.negatives.next_seed())
+
+    def optimizer_step(self, *arguments: Any, **settings: Any) -> None:
+        """Step, then put the model back where the constraint wants it."""
+        super().optimizer_step(*arguments, **settings)
+        if self._constraint is not None:
+            self._constraint(self.model)
+
+    def configure_optimizers(self) -> Any:
+        """Return the optimiser, and its schedule where there is one."""
+        optimizer = self._make_optimizer(self.model.parameters())
+        if self._make_schedule is None:
+            return optimizer
+        schedule = self._make_schedule(optimizer, int(self.trainer.estimated_stepping_batches))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the chains of every process."""
+        checkpoint["negatives"] = _from_all(self.negatives.state_dict())
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with the chains of this process.
+
+        Raises:
+            InvalidStateError: the checkpoint is of another number of processes.
+        """
+        states: list[Mapping[str, Any]] = checkpoint["negatives"]
+        rank, processes = (self.trainer.global_rank, self.trainer.world_size) if self._trainer else (0, len(states))
+        if len(states) != processes:
+            raise InvalidStateError(
+                f"the checkpoint holds the chains of {len(states)} processes and there are {processes}; go on with as many"
+            )
+        self.negatives.load_state_dict(states[rank])
+
+
+def linear_decay(optimizer: Optimizer, steps: int) -> LRScheduler:
+    """Return a schedule whose rate falls on a straight line to zero over all steps."""
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: max(0.0, 1 - step / steps))
+
+
+def _from_all(state: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the states of all processes, by rank."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return [state]
+    states: list[Any] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(states, state)
+    return states

@@ -1,0 +1,266 @@
+"""Training under Lightning: it learns, goes on from a checkpoint bit for bit, and shares a batch between processes."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import lightning.pytorch as pl
+import pytest
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from helpers.enumeration import all_bits
+from helpers.machines import TableSampler, random_machine
+from spinlight._errors import InvalidSettingError, InvalidStateError
+from spinlight.ising import dithered
+from spinlight.models import BoltzmannMachine, RestrictedBoltzmannMachine
+from spinlight.samplers import Exact, Gibbs
+from spinlight.training import (
+    Batches,
+    EnergyTask,
+    GradientMonitor,
+    IndependentDraws,
+    LikelihoodMonitor,
+    PersistentContrastiveDivergence,
+    linear_decay,
+)
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*does not have many workers",
+    "ignore:.*LeafSpec",
+    "ignore:.*logging interval",
+    "ignore:.*exists and is not empty",
+    "ignore:.*callbacks used to create",
+)
+
+ROWS = (all_bits(6)[torch.randint(64, (90,), generator=torch.Generator().manual_seed(3))] * 0.8 + 0.1).float()
+"""Grey levels, so that batches draw bits."""
+
+
+def trainer(folder: Path, **settings) -> pl.Trainer:
+    return pl.Trainer(
+        **{
+            "accelerator": "cpu",
+            "default_root_dir": folder,
+            "logger": False,
+            "enable_checkpointing": False,
+            "enable_progress_bar": False,
+            "enable_model_summary": False,
+            "max_epochs": 4,
+        }
+        | settings
+    )
+
+
+def task(seed: int = 0, model: torch.nn.Module | None = None, **settings) -> EnergyTask:
+    torch.manual_seed(seed)
+    machine = RestrictedBoltzmannMachine(6, 4) if model is None else model
+    negatives = PersistentContrastiveDivergence(chains=20, seed=seed)
+    return EnergyTask(machine, negatives, **({"schedule": linear_decay} | settings))
+
+
+def batches(seed: int = 0) -> Batches:
+    return Batches(ROWS, 20, draw=dithered, seed=seed)
+
+
+def weights(trained: EnergyTask) -> torch.Tensor:
+    return torch.cat([parameter.detach().flatten() for parameter in trained.model.parameters()])
+
+
+def test_a_task_learns_the_law_of_its_data(tmp_path: Path) -> None:
+    truth = random_machine(RestrictedBoltzmannMachine(4, 2), seed=5, scale=1.5)
+    data = TableSampler().draw(truth.to_ising(), 4_000, seed=1).bits[:, :4].float()
+    torch.manual_seed(0)
+    machine = RestrictedBoltzmannMachine(4, 6)
+    negatives = PersistentContrastiveDivergence(chains=200, seed=0)
+    learner = EnergyTask(machine, negatives, optimizer=partial(torch.optim.Adam, lr=0.02), schedule=linear_decay)
+
+    def divergence() -> float:
+        """Return KL(data, machine) in nats, by enumeration."""
+        numbers = (data.long() << torch.arange(4)).sum(-1)
+        law = torch.bincount(numbers, minlength=16).double() / len(data)
+        model = torch.log_softmax(-machine.free_energy(all_bits(4)).double(), 0).detach()
+        return float(torch.special.xlogy(law, law).sum() - law @ model)
+
+    before = divergence()
+    trainer(tmp_path, max_epochs=60).fit(learner, Batches(data, 200, seed=1))
+    # 15 free probabilities fitted to 4,000 rows leave 15 / 8,000 nats; ten times that for what the gradient's noise leaves.
+    assert divergence() < 0.02 < 0.1 < before
+
+
+@pytest.mark.parametrize("stop", [3, 5, 7])
+def test_a_checkpoint_is_gone_on_from_bit_for_bit_in_mid_epoch(tmp_path: Path, stop: int) -> None:
+    keep = ModelCheckpoint(dirpath=tmp_path, filename="at-{step}", every_n_train_steps=stop, save_top_k=-1)
+    whole = task()
+    trainer(tmp_path, enable_checkpointing=True, callbacks=[keep]).fit(whole, batches())
+    resumed, anew = task(seed=1), task(seed=1)
+    path = tmp_path / f"at-step={stop}.ckpt"
+    trainer(tmp_path).fit(resumed, batches(seed=1), ckpt_path=path, weights_only=True)
+    trainer(tmp_path).fit(anew, batches(seed=1))
+    assert torch.equal(weights(resumed), weights(whole))
+    assert not torch.equal(weights(anew), weights(whole))
+
+
+def test_the_schedule_ends_at_zero_and_the_constraint_holds_after_every_step(tmp_path: Path) -> None:
+    seen: list[float] = []
+
+    def clip(model: RestrictedBoltzmannMachine) -> None:
+        seen.append(float(model.weight.detach().abs().max()))
+        with torch.no_grad():
+            model.weight.clamp_(-0.005, 0.005)
+
+    learner, fit = task(constraint=clip), trainer(tmp_path)
+    fit.fit(learner, batches())
+    assert len(seen) == 20
+    assert max(seen) > 0.005
+    assert float(learner.model.weight.detach().abs().max()) <= 0.005
+    assert fit.optimizers[0].param_groups[0]["lr"] == 0.0
+
+
+def test_hidden_units_that_are_connected_are_sampled_given_the_data(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    machine = BoltzmannMachine(8, 2)
+    learner = EnergyTask(
+        machine,
+        IndependentDraws(Exact(), count=200, seed=1),
+        hidden_sampler=Exact(),
+        optimizer=partial(torch.optim.Adam, lr=0.05),
+    )
+    data = torch.tensor([[1.0, 1.0, 1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0, 1.0, 1.0]]).repeat(20, 1)
+    trainer(tmp_path, max_epochs=40).fit(learner, Batches(data, 20, seed=1))
+    drawn = machine.sample(Exact(), 500, seed=2)[:, :6]
+    assert float((drawn[:, 0] == drawn[:, 1]).float().mean()) > 0.9
+    assert float((drawn[:, 0] == drawn[:, 3]).float().mean()) < 0.1
+
+
+def test_monitors_log_a_likelihood_with_its_error_and_the_noise_of_the_gradient(tmp_path: Path) -> None:
+    bits = dithered(ROWS, 1)
+    monitors = [LikelihoodMonitor(bits, every=2, name="held_out"), GradientMonitor()]
+    fit = trainer(tmp_path, callbacks=monitors)
+    learner = task()
+    fit.fit(learner, batches())
+    logged = {name: float(value) for name, value in fit.logged_metrics.items()}
+    exact = torch.log_softmax(-learner.model.free_energy(all_bits(6)).detach().double(), 0)
+    numbers = (bits.long() << torch.arange(6)).sum(-1)
+    error = logged["held_out_error"]
+    assert abs(logged["held_out"] - float(exact[numbers].mean())) < 5 * error
+    assert 0 < error < 0.5
+    assert logged["held_out_pessimistic"] <= logged["held_out"]
+    assert 0 <= logged["gradient_noise"] <= 1
+    assert logged["gradient_norm"] > 0
+
+
+def test_a_gradient_that_is_all_noise_is_told_from_one_that_is_none(tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+
+    class Module:
+        model = torch.nn.Linear(2_000, 1, bias=False)
+        logged: dict[str, float]
+
+        def log_dict(self, values: dict[str, float]) -> None:
+            self.logged = values
+
+    class Trainer:
+        global_step = 0
+
+    found = {}
+    for share in (0.0, 0.5, 1.0):
+        monitor, module = GradientMonitor(memory=0.9), Module()
+        steady = torch.randn(1, 2_000, generator=generator)
+        for _ in range(60):
+            noise = torch.randn(1, 2_000, generator=generator)
+            module.model.weight.grad = (1 - share) ** 0.5 * steady + share**0.5 * noise
+            monitor.on_before_optimizer_step(Trainer(), module, None)
+        found[share] = module.logged["gradient_noise"]
+    assert found[0.0] == pytest.approx(0.0, abs=1e-3)
+    # One running mean of 2,000 entries: relative error about sqrt(2 / 2,000).
+    assert found[0.5] == pytest.approx(0.5, abs=0.06)
+    assert found[1.0] == pytest.approx(1.0, abs=0.06)
+
+
+@pytest.mark.parametrize("arguments", [(torch.nn.Linear(2, 2), None), (RestrictedBoltzmannMachine(2, 2), Gibbs())])
+def test_a_task_refuses_what_is_no_machine_and_no_negative_phase(arguments) -> None:
+    model, negatives = arguments
+    with pytest.raises(InvalidSettingError):
+        EnergyTask(model, PersistentContrastiveDivergence(chains=2) if negatives is None else negatives)
+
+
+def test_a_checkpoint_of_other_processes_is_refused() -> None:
+    learner = task()
+    checkpoint: dict = {}
+    learner.on_save_checkpoint(checkpoint)
+    learner._trainer = type("Trainer", (), {"global_rank": 0, "world_size": 2})()
+    with pytest.raises(InvalidStateError, match="1 processes and there are 2"):
+        learner.on_load_checkpoint(checkpoint)
+
+
+KILLED = """
+import sys, warnings
+from pathlib import Path
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+warnings.simplefilter("ignore")
+sys.path[:0] = sys.argv[2:]
+from training_parts import batches, task, trainer
+folder = Path(sys.argv[1])
+keep = ModelCheckpoint(dirpath=folder, filename="last", every_n_train_steps=7, save_top_k=1, enable_version_counter=False)
+learner = task(schedule=None)
+trainer(folder, max_epochs=100_000, enable_checkpointing=True, callbacks=[keep]).fit(learner, batches())
+"""
+
+
+def test_a_run_that_is_killed_goes_on_from_its_last_checkpoint(tmp_path: Path) -> None:
+    script = KILLED.replace("from training_parts import", f"from {__name__.rpartition('.')[2]} import")
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path), str(Path(__file__).parent), str(Path(__file__).parents[1])]
+    )
+    path, patience = tmp_path / "last.ckpt", time.monotonic() + 120
+    while not path.exists() and process.poll() is None and time.monotonic() < patience:
+        time.sleep(0.1)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    state = torch.load(path, weights_only=True)
+    steps = int(state["global_step"]) + 11
+    resumed, whole = task(seed=1, schedule=None), task(schedule=None)
+    trainer(tmp_path, max_epochs=100_000, max_steps=steps).fit(
+        resumed, batches(seed=1), ckpt_path=path, weights_only=True
+    )
+    trainer(tmp_path, max_epochs=100_000, max_steps=steps).fit(whole, batches())
+    assert torch.equal(weights(resumed), weights(whole))
+
+
+SHARED = """
+import sys, warnings
+from pathlib import Path
+import torch
+warnings.simplefilter("ignore")
+sys.path[:0] = sys.argv[2:]
+from training_parts import batches, task, trainer, weights
+folder = Path(sys.argv[1])
+learner = task()
+fit = trainer(folder, devices=2, strategy="ddp", max_epochs=2)
+fit.fit(learner, batches())
+chains = learner.negatives.state_dict()["sides"]["visible"]
+torch.save({"weights": weights(learner), "chains": chains, "steps": fit.global_step}, folder / f"rank{fit.global_rank}.pt")
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_share_every_batch_and_have_chains_of_their_own(tmp_path: Path) -> None:
+    script = tmp_path / "shared.py"
+    script.write_text(SHARED.replace("from training_parts import", f"from {__name__.rpartition('.')[2]} import"))
+    subprocess.run(
+        [sys.executable, script, str(tmp_path), str(Path(__file__).parent), str(Path(__file__).parents[1])],
+        check=True,
+        timeout=240,
+    )
+    ranks = [torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
+    assert torch.equal(ranks[0]["weights"], ranks[1]["weights"])
+    assert not torch.equal(ranks[0]["chains"], ranks[1]["chains"])
+    assert ranks[0]["steps"] == 2 * 3  # 90 rows in batches of two times twenty
