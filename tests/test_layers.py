@@ -4,6 +4,7 @@
     L3  training < latent              latent may import training, never the other way round
     L2  models, samplers               neither imports the other
     L1  kernels < ising                ising may call kernels; kernels take plain arrays and know no problem
+        datasets                       for what stands above L2: models, samplers and problems know none
     L0  the modules whose names begin with an underscore, and `spinlight` itself
 
 cli sits on top: it imports anything, applications only inside functions, and nothing imports it. A module of a folder may
@@ -26,12 +27,13 @@ BELOW: dict[str, frozenset[str]] = {
     "base": frozenset(),
     "kernels": frozenset({"base"}),
     "ising": frozenset({"base", "kernels"}),
+    "datasets": frozenset({"base"}),
     "models": CORE,
     "samplers": CORE,
-    "training": METHODS,
-    "latent": METHODS | {"training"},
-    **dict.fromkeys(APPLICATIONS, METHODS | {"training", "latent"}),
-    "cli": METHODS | {"training", "latent"} | APPLICATIONS,
+    "training": METHODS | {"datasets"},
+    "latent": METHODS | {"datasets", "training"},
+    **dict.fromkeys(APPLICATIONS, METHODS | {"datasets", "training", "latent"}),
+    "cli": METHODS | {"datasets", "training", "latent"} | APPLICATIONS,
 }
 
 
@@ -102,6 +104,7 @@ ALLOWED = {
     "ising/problem.py": "from spinlight._errors import SpinlightError\nfrom spinlight.kernels.coloring import dsatur",
     "latent/prior.py": "import spinlight.training",
     "cells/model.py": "from spinlight.latent import prior\nimport torch",
+    "training/fit.py": "from spinlight.datasets import mnist",
     "cli/run.py": "def run():\n    from spinlight.cells import model",
     "__main__.py": "from spinlight.cli import main",
 }
@@ -111,6 +114,9 @@ FORBIDDEN = {
     "not even inside a function": ("models/x.py", "def f():\n    import spinlight.samplers.base as b"),
     "not even for types": ("models/x.py", "if TYPE_CHECKING:\n    from spinlight.samplers import Gibbs"),
     "training lies below latent": ("training/x.py", "from spinlight.latent import prior"),
+    "nor datasets": ("models/x.py", "from spinlight.datasets import mnist"),
+    "problems know no datasets": ("ising/x.py", "from spinlight import datasets"),
+    "datasets know no problem": ("datasets/x.py", "from spinlight.ising import Ising"),
     "kernels know no problem": ("kernels/x.py", "from spinlight.ising import Ising"),
     "the base imports nothing": ("_checks.py", "from spinlight.ising import Ising"),
     "applications are strangers": ("text/x.py", "from spinlight.cells import model"),

@@ -19,6 +19,7 @@ from spinlight import _errors
 
 PUBLIC = {
     "spinlight": [
+        "DownloadError",
         "FileFormatError",
         "InvalidDataError",
         "InvalidProblemError",
@@ -45,6 +46,26 @@ PUBLIC = {
     "spinlight.cli": [
         "console",
         "main",
+    ],
+    "spinlight.datasets": [
+        "DENSITY_SETS",
+        "DensityName",
+        "DensitySet",
+        "HumanUtr5",
+        "LabelledImages",
+        "Mnist",
+        "bars_and_stripes",
+        "binarized",
+        "density_set",
+        "digits",
+        "frey_faces",
+        "human_utr5",
+        "human_utr5_pieces",
+        "mnist",
+        "nucleotides_from_one_hot",
+        "nucleotides_from_two_bits",
+        "one_hot_from_nucleotides",
+        "two_bits_from_nucleotides",
     ],
     "spinlight.ising": [
         "Clamped",
@@ -200,6 +221,8 @@ HEAVY = [
     "numba",
     "scipy",
     "pandas",
+    "pooch",
+    "sklearn",
     "scvi",
     "scanpy",
     "anndata",
@@ -302,7 +325,7 @@ def in_a_fresh_process(code: str) -> str:
     return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
 
 
-LIGHT = "spinlight, spinlight.ising, spinlight.models, spinlight.samplers"
+LIGHT = "spinlight, spinlight.datasets, spinlight.ising, spinlight.models, spinlight.samplers"
 
 
 @pytest.fixture(scope="module")

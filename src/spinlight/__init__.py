@@ -1,6 +1,7 @@
 """Energy-based models in PyTorch, sampled by Ising machines."""
 
 from spinlight._errors import (
+    DownloadError,
     FileFormatError,
     InvalidDataError,
     InvalidProblemError,
@@ -19,6 +20,7 @@ __version__ = "0.1.0"
 """The version of the package."""
 
 __all__ = [
+    "DownloadError",
     "FileFormatError",
     "InvalidDataError",
     "InvalidProblemError",

@@ -7,6 +7,7 @@
     ├── InvalidDataError      (ValueError)   user data that cannot be used as it is
     ├── UnknownNameError      (KeyError)     a column, dataset or sampler that does not exist
     ├── FileFormatError       (ValueError)   a file that does not hold what its format promises
+    ├── DownloadError         (OSError)      a public file that no mirror delivers
     ├── ProblemTooLargeError  (ValueError)   an exact method refused because of its cost
     ├── SolverError           (RuntimeError) a foreign sampler or solver that returned too few states or failed midway
     └── MissingExtraError     (ImportError)  an optional dependency that is not installed
@@ -54,6 +55,10 @@ class UnknownNameError(SpinlightError, KeyError):
 
 class FileFormatError(SpinlightError, ValueError):
     """A file that does not hold what its format promises."""
+
+
+class DownloadError(SpinlightError, OSError):
+    """A public file that no mirror delivers."""
 
 
 class ProblemTooLargeError(SpinlightError, ValueError):

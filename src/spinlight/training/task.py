@@ -78,6 +78,7 @@ class EnergyTask(pl.LightningModule):
         self.hidden_sampler = Gibbs(sweeps=20, progress=False) if hidden_sampler is None else hidden_sampler
         self._make_optimizer: MakeOptimizer = partial(torch.optim.Adam, lr=1e-3) if optimizer is None else optimizer
         self._make_schedule, self._constraint = schedule, constraint
+        self._batches: Mapping[str, Any] | None = None
 
     def setup(self, stage: str) -> None:
         """Give every process chains of its own."""
@@ -111,8 +112,11 @@ class EnergyTask(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the chains of every process."""
+        """Add the chains of every process, and where the data stand."""
         checkpoint["negatives"] = _from_all(self.negatives.state_dict())
+        loader = self.trainer.train_dataloader if self._trainer else None
+        if isinstance(loader, Batches):
+            checkpoint["batches"] = loader.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with the chains of this process.
@@ -127,6 +131,13 @@ class EnergyTask(pl.LightningModule):
                 f"the checkpoint holds the chains of {len(states)} processes and there are {processes}; go on with as many"
             )
         self.negatives.load_state_dict(states[rank])
+        self._batches = checkpoint.get("batches")
+
+    def on_train_start(self) -> None:
+        """Go on with the data where the checkpoint was: Lightning does so only where it has not looked at their length before."""
+        if self._batches is not None and isinstance(self.trainer.train_dataloader, Batches):
+            self.trainer.train_dataloader.load_state_dict(self._batches)
+        self._batches = None
 
 
 def linear_decay(optimizer: Optimizer, steps: int) -> LRScheduler:
