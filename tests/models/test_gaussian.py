@@ -32,6 +32,7 @@ from spinlight.training import (
     IndependentDraws,
     NegativePhase,
     PersistentContrastiveDivergence,
+    ReusedDraws,
     log_likelihood,
 )
 
@@ -260,6 +261,15 @@ def test_contrastive_divergence_leaves_the_law_as_it_is(phase: NegativePhase) ->
     assert isinstance(visible, Tensor)
     assert counts_p_value(cell_counts(visible), cell_probabilities(MACHINE)) > threshold()
     assert counts_p_value(cell_counts(visible), cell_probabilities(with_weights_scaled(1.1))) < threshold()
+
+
+def test_draws_of_its_hidden_units_are_reused_while_it_changes() -> None:
+    machine, rows = copy.deepcopy(MACHINE), rows_for(MACHINE)
+    phase = ReusedDraws(TableSampler(weighted=True), count=8, steps=10, least_share=0.0)
+    phase.negative(machine, rows)
+    machine.load_state_dict(random_gaussian(2, 3, seed=8).state_dict())
+    found = gradients(machine, phase.objective(machine, rows))
+    torch.testing.assert_close(found, exact_gradient(machine, rows))
 
 
 def test_its_likelihood_is_that_of_its_density() -> None:
