@@ -128,8 +128,13 @@ PUBLIC = {
     "spinlight.models": [
         "AbstractBoltzmannMachine",
         "BoltzmannMachine",
+        "Clipped",
+        "GaussianBernoulliRBM",
         "RestrictedBoltzmannMachine",
+        "SparseBoltzmannMachine",
         "SupportsGibbsStep",
+        "clip_to_range",
+        "grid_edges",
     ],
     "spinlight.samplers": [
         "AsSolver",
@@ -191,6 +196,7 @@ PUBLIC = {
     "spinlight.training": [
         "AnnealedImportance",
         "Batches",
+        "CentredGradient",
         "ContrastiveDivergence",
         "EnergyTask",
         "ExactPartition",

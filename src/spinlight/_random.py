@@ -62,6 +62,14 @@ def bernoulli(probabilities: Tensor, seed: int) -> Tensor:
     return (uniform(seed, *probabilities.shape) < probabilities).to(probabilities)
 
 
+def gaussian(means: Tensor, deviations: Tensor, seed: int) -> Tensor:
+    """Return independent normal numbers with these means and standard deviations, in their dtype and on their device."""
+    if means.device.type != "cpu":
+        noise = torch.randn(means.shape, generator=torch.Generator(means.device).manual_seed(seed), device=means.device)
+        return means + deviations * noise.to(means)
+    return means + deviations * normal(seed, *means.shape).to(means)
+
+
 def positions_of(weights: Tensor, targets: Tensor) -> Tensor:
     """Return where the cumulated weights pass each target, a fraction in [0, 1) of their sum: draws in proportion to the weights.
 

@@ -12,7 +12,13 @@ from torch import Tensor
 from helpers.enumeration import all_bits, all_spins
 from spinlight._random import Seed, derive_seed, resolve_seed
 from spinlight.ising import DrawInfo, Draws, Ising, Law
-from spinlight.models import AbstractBoltzmannMachine, BoltzmannMachine, RestrictedBoltzmannMachine
+from spinlight.models import (
+    AbstractBoltzmannMachine,
+    BoltzmannMachine,
+    RestrictedBoltzmannMachine,
+    SparseBoltzmannMachine,
+    grid_edges,
+)
 
 
 def random_machine(machine: AbstractBoltzmannMachine, seed: int, scale: float = 0.7) -> AbstractBoltzmannMachine:
@@ -26,7 +32,14 @@ def random_machine(machine: AbstractBoltzmannMachine, seed: int, scale: float = 
 
 def machines() -> list[AbstractBoltzmannMachine]:
     """Return one small machine of every kind."""
-    kinds = (BoltzmannMachine(1), BoltzmannMachine(5), BoltzmannMachine(6, 2), RestrictedBoltzmannMachine(4, 3))
+    kinds = (
+        BoltzmannMachine(1),
+        BoltzmannMachine(5),
+        BoltzmannMachine(6, 2),
+        RestrictedBoltzmannMachine(4, 3),
+        SparseBoltzmannMachine(grid_edges(2, 3)),
+        SparseBoltzmannMachine(grid_edges(2, 3), hidden=[1, 2]),
+    )
     return [random_machine(machine, seed) for seed, machine in enumerate(kinds)]
 
 
@@ -60,6 +73,15 @@ def all_states_weighted(problem: Ising, beta: float = 1.0) -> Draws:
     spins = spins if problem.batch is None else spins.expand(problem.batch, *spins.shape)
     energies = problem.energy(spins)
     return Draws(spins, energies, _info("exact", beta), log_weights=-beta * energies)
+
+
+def exact_positive(machine: AbstractBoltzmannMachine, visible: Tensor) -> Tensor | Draws:
+    """Return the data rows, completed by all hidden states with their weights where the machine needs them."""
+    if not machine.needs_hidden:
+        return visible
+    hidden = all_states_weighted(machine.to_ising(clamped=visible))
+    held = (2 * visible - 1).to(torch.int8)[:, None].expand(-1, len(hidden), -1)
+    return Draws(torch.cat([held, hidden.spins], -1), hidden.energies, hidden.info, log_weights=hidden.log_weights)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -97,3 +97,9 @@ def test_weights_that_are_no_machine_are_refused(weights: object) -> None:
 def test_lists_are_states_too() -> None:
     assert bits_from_spins([1, -1]).tolist() == [1, 0]  # type: ignore[arg-type]
     assert spins_from_bits([[0], [1]]).tolist() == [[-1], [1]]  # type: ignore[arg-type]
+
+
+def test_numbers_whose_sums_overflow_make_no_problem() -> None:
+    huge = torch.full((3, 3), 1.5e308, dtype=torch.float64).fill_diagonal_(0.0)
+    with pytest.raises(InvalidProblemError, match="infinite"):
+        ising_from_bits(torch.zeros(3), huge)

@@ -13,7 +13,12 @@ from torch import Tensor, nn
 from helpers.enumeration import all_bits
 from helpers.machines import machines, random_machine
 from spinlight._errors import InvalidStateError
-from spinlight.models import AbstractBoltzmannMachine, BoltzmannMachine, RestrictedBoltzmannMachine
+from spinlight.models import (
+    AbstractBoltzmannMachine,
+    BoltzmannMachine,
+    RestrictedBoltzmannMachine,
+    SparseBoltzmannMachine,
+)
 
 every_machine = pytest.mark.parametrize("machine", machines(), ids=str)
 
@@ -38,8 +43,21 @@ def test_a_state_dict_survives_a_file_loaded_with_weights_only(machine: Abstract
 
 
 @every_machine
-def test_the_state_dict_holds_the_parameters_and_nothing_else(machine: AbstractBoltzmannMachine) -> None:
-    assert set(machine.state_dict()) == {name for name, _ in machine.named_parameters()}
+def test_the_state_dict_holds_the_parameters_and_the_edges_where_there_are_any(
+    machine: AbstractBoltzmannMachine,
+) -> None:
+    edges = {"pairs"} if isinstance(machine, SparseBoltzmannMachine) else set()
+    assert set(machine.state_dict()) == {name for name, _ in machine.named_parameters()} | edges
+
+
+@every_machine
+def test_the_named_parameters_are_the_biases_and_the_weights(machine: AbstractBoltzmannMachine) -> None:
+    parts = [*machine.bias_parameters, machine.weight_parameter]
+    assert {id(part) for part in parts} == {id(parameter) for parameter in machine.parameters()}
+    biases, weights = machine.biases_and_weights()
+    assert torch.equal(torch.cat(list(machine.bias_parameters)), biases)
+    found, held = (part.detach().flatten().sort().values for part in (weights.triu(1), machine.weight_parameter))
+    assert torch.equal(found[found != 0], held)
 
 
 @every_machine

@@ -7,7 +7,13 @@ import torch
 from torch import Tensor
 
 from helpers.enumeration import all_bits
-from helpers.machines import all_states_weighted, exact_negative_log_likelihood, machines, random_machine
+from helpers.machines import (
+    all_states_weighted,
+    exact_negative_log_likelihood,
+    exact_positive,
+    machines,
+    random_machine,
+)
 from spinlight._errors import InvalidStateError
 from spinlight.ising import Draws
 from spinlight.models import AbstractBoltzmannMachine, BoltzmannMachine, RestrictedBoltzmannMachine
@@ -18,15 +24,6 @@ every_machine = pytest.mark.parametrize("machine", machines(), ids=str)
 def data_rows(machine: AbstractBoltzmannMachine) -> Tensor:
     generator = torch.Generator().manual_seed(3)
     return torch.randint(0, 2, (7, machine.num_visible), generator=generator)
-
-
-def exact_positive(machine: AbstractBoltzmannMachine, visible: Tensor) -> Tensor | Draws:
-    """Return the data rows, completed by all hidden states with their weights where the machine needs them."""
-    if not machine.needs_hidden:
-        return visible
-    hidden = all_states_weighted(machine.to_ising(clamped=visible))
-    held = (2 * visible - 1).to(torch.int8)[:, None].expand(-1, len(hidden), -1)
-    return Draws(torch.cat([held, hidden.spins], -1), hidden.energies, hidden.info, log_weights=hidden.log_weights)
 
 
 def gradients(machine: AbstractBoltzmannMachine, loss: Tensor) -> Tensor:

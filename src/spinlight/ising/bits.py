@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spinlight._checks import bits_of, spins_of
+from spinlight._errors import InvalidProblemError
 from spinlight._random import bernoulli
 from spinlight.ising.problem import Ising, require_problem
 
@@ -75,7 +76,9 @@ def ising_from_bits(biases: Tensor, weights: Tensor, offset: Tensor | float = 0.
     row_sums = row_sums.to_dense() if row_sums.is_sparse else row_sums
     fields = symmetric.fields / 2 + row_sums / 4
     constant = symmetric.offset - symmetric.fields.sum(-1) / 2 - row_sums.sum() / 8
-    return Ising(fields, symmetric.couplings / 4, constant)
+    if not bool(fields.isfinite().all() and constant.isfinite().all()):
+        raise InvalidProblemError("biases and weights this large make the fields of spins infinite")
+    return symmetric._rebuilt(fields, symmetric.couplings / 4, constant)
 
 
 def bits_from_ising(problem: Ising) -> tuple[Tensor, Tensor, Tensor]:

@@ -45,6 +45,16 @@ class AbstractBoltzmannMachine(nn.Module, ABC):
     def needs_hidden(self) -> bool:
         """Whether `objective` needs data rows completed with samples of the hidden units."""
 
+    @property
+    @abstractmethod
+    def weight_parameter(self) -> nn.Parameter:
+        """The parameter that holds the weights, each connected pair once: what weight decay is for."""
+
+    @property
+    @abstractmethod
+    def bias_parameters(self) -> tuple[nn.Parameter, ...]:
+        """The parameters that hold the biases, which make b when put one after the other."""
+
     @abstractmethod
     def biases_and_weights(self) -> tuple[Tensor, Tensor]:
         """Return b, shape (num_nodes,), and W, symmetric with a zero diagonal, shape (num_nodes, num_nodes)."""
@@ -178,12 +188,7 @@ class AbstractBoltzmannMachine(nn.Module, ABC):
         return self.energy(bits)
 
     def _mean_energy(self, rows: Tensor | Draws) -> Tensor:
-        energies = self._row_energy(rows.bits if isinstance(rows, Draws) else rows)
-        if energies.numel() == 0:
-            raise InvalidStateError("the objective is a mean over rows, and one side has none; pass at least one row")
-        if not isinstance(rows, Draws):
-            return energies.mean()
-        return (rows.weights.to(energies) * energies).sum(-1).mean()
+        return mean_over(rows, self._row_energy(rows.bits if isinstance(rows, Draws) else rows))
 
     def _clamped(self, clamped: Tensor) -> Tensor:
         if self.num_hidden == 0:
@@ -234,6 +239,15 @@ class SupportsGibbsStep(Machine, Protocol):
     def free_energy(self, visible: Tensor, hidden_logits: Tensor | None = None) -> Tensor:
         """Return F(v) with p(v) = exp(-F(v)) / Z, one value per row; `hidden_logits` where they are known already."""
         ...
+
+
+def mean_over(rows: Tensor | Draws, energies: Tensor) -> Tensor:
+    """Return the mean of one energy per row, each row of draws by its weight; the problems of a batch count alike."""
+    if energies.numel() == 0:
+        raise InvalidStateError("the objective is a mean over rows, and one side has none; pass at least one row")
+    if not isinstance(rows, Draws):
+        return energies.mean()
+    return (rows.weights.to(energies) * energies).sum(-1).mean()
 
 
 def require_unit_beta(sampler: SupportsDraw) -> None:

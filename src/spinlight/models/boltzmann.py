@@ -16,7 +16,8 @@ class BoltzmannMachine(AbstractBoltzmannMachine):
 
     E(x) = - b.x - sum_{i<j} W_ij x_i x_j
 
-    Each pair's weight is one entry of `pair_weights`, so W is symmetric with a zero diagonal whatever an optimiser does.
+    Each pair's weight is one entry of `pair_weights`, so W is symmetric with a zero diagonal whatever an optimiser does; `pairs`,
+    shape (2, pairs), says of which units.
 
     Args:
         num_nodes: all units.
@@ -33,7 +34,7 @@ class BoltzmannMachine(AbstractBoltzmannMachine):
         [-2.0, -6.0]
     """
 
-    _pairs: Tensor
+    pairs: Tensor
 
     def __init__(self, num_nodes: int, num_hidden: int = 0, *, initial_scale: float = 0.01) -> None:
         nodes = positive_integer("num_nodes", num_nodes)
@@ -44,16 +45,26 @@ class BoltzmannMachine(AbstractBoltzmannMachine):
         super().__init__(nodes - hidden, hidden)
         self.biases = nn.Parameter(torch.zeros(nodes))
         self.pair_weights = nn.Parameter(scale * torch.randn(nodes * (nodes - 1) // 2))
-        self.register_buffer("_pairs", torch.triu_indices(nodes, nodes, 1), persistent=False)
+        self.register_buffer("pairs", torch.triu_indices(nodes, nodes, 1), persistent=False)
 
     @property
     def needs_hidden(self) -> bool:
         """True where there are hidden units: connected to each other, they can only be sampled."""
         return self.num_hidden > 0
 
+    @property
+    def weight_parameter(self) -> nn.Parameter:
+        """`pair_weights`."""
+        return self.pair_weights
+
+    @property
+    def bias_parameters(self) -> tuple[nn.Parameter, ...]:
+        """`biases`."""
+        return (self.biases,)
+
     def biases_and_weights(self) -> tuple[Tensor, Tensor]:
         """Return b, shape (num_nodes,), and W, symmetric with a zero diagonal, shape (num_nodes, num_nodes)."""
-        rows, columns = self._pairs
+        rows, columns = self.pairs
         upper = self.pair_weights.new_zeros(self.num_nodes, self.num_nodes)
         upper = upper.index_put((rows, columns), self.pair_weights)
         return self.biases, upper + upper.T
@@ -66,7 +77,7 @@ class BoltzmannMachine(AbstractBoltzmannMachine):
             InvalidProblemError: wrong shapes, NaN, asymmetry, self-couplings.
         """
         problem = Ising(biases, weights)
-        rows, columns = self._pairs
+        rows, columns = self.pairs
         if problem.fields.shape != self.biases.shape:
             raise InvalidProblemError(f"{self.num_nodes} units need as many biases, got {tuple(problem.fields.shape)}")
         self.biases.copy_(problem.fields)

@@ -50,6 +50,16 @@ class RestrictedBoltzmannMachine(AbstractBoltzmannMachine):
         """False: the free energy sums the hidden units out."""
         return False
 
+    @property
+    def weight_parameter(self) -> nn.Parameter:
+        """`weight`, shape (num_visible, num_hidden)."""
+        return self.weight
+
+    @property
+    def bias_parameters(self) -> tuple[nn.Parameter, ...]:
+        """`visible_bias` and `hidden_bias`."""
+        return self.visible_bias, self.hidden_bias
+
     def biases_and_weights(self) -> tuple[Tensor, Tensor]:
         """Return b, shape (num_nodes,), and W, symmetric with a zero diagonal, shape (num_nodes, num_nodes)."""
         weights = self.weight.new_zeros(self.num_nodes, self.num_nodes)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from spinlight._checks import require_extra
 from spinlight.training.batches import Batches
+from spinlight.training.centring import CentredGradient
 from spinlight.training.contrastive import ContrastiveDivergence, PersistentContrastiveDivergence
 from spinlight.training.likelihood import HasFreeEnergy, LogLikelihood, log_likelihood
 from spinlight.training.partition import AnnealedImportance, ExactPartition, HasIsing, ReverseAnnealed
@@ -30,6 +31,7 @@ _HOMES = {
 __all__ = [
     "AnnealedImportance",
     "Batches",
+    "CentredGradient",
     "ContrastiveDivergence",
     "EnergyTask",
     "ExactPartition",

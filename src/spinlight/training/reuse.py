@@ -15,7 +15,7 @@ from spinlight._checks import bits_of, fraction, nonnegative_integer, positive_i
 from spinlight._errors import InvalidSettingError, SpinlightWarning
 from spinlight._random import Seed, derive_seed
 from spinlight.ising import DrawInfo, Draws, SupportsDraw
-from spinlight.models import AbstractBoltzmannMachine, SupportsGibbsStep
+from spinlight.models import AbstractBoltzmannMachine, GaussianBernoulliRBM, SupportsGibbsStep
 from spinlight.models.base import Machine
 from spinlight.samplers import ChainState, Gibbs
 from spinlight.training.phases import NegativePhase, require_boltzmann
@@ -25,6 +25,8 @@ class ReusedDraws(NegativePhase):
     """The draws of one call of a sampler, reweighted to the machine as it changes for many steps.
 
     w_i ~ w_i(0) exp(F_0(v_i) - F_t(v_i)),  F the free energy of the visible units, or E where hidden units are not summed out
+
+    Draws for a machine with real visible units are of its hidden ones, and F is theirs, `hidden_energy`.
 
     A machine behind a queue answers in minutes, and every other parameter is another task to it. Its draws stay useful while the
     parameters move little: `effective` tells how many of them still carry the mean. Where they fall below `least_share` of all,
@@ -134,7 +136,11 @@ _REFINER = Gibbs(progress=False)
 
 @torch.no_grad()
 def _row_energies(model: Machine, bits: Tensor) -> Tensor:
-    """Return F of the visible units where the machine sums the hidden ones out, E otherwise; float64."""
+    """Return F of the visible units where the machine sums the hidden ones out, of the hidden ones where the visible ones are
+    real, E otherwise; float64.
+    """
+    if isinstance(model, GaussianBernoulliRBM):
+        return model.hidden_energy(bits).to(torch.float64)
     if not isinstance(model, AbstractBoltzmannMachine):
         raise InvalidSettingError(f"ReusedDraws is for machines whose units are all bits, got {type(model).__name__}")
     rows = bits_of(bits, model.num_nodes)
