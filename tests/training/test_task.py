@@ -22,6 +22,7 @@ from spinlight.models import BoltzmannMachine, RestrictedBoltzmannMachine
 from spinlight.samplers import Exact, Gibbs
 from spinlight.training import (
     Batches,
+    CentredGradient,
     EnergyTask,
     GradientMonitor,
     IndependentDraws,
@@ -57,9 +58,10 @@ def trainer(folder: Path, **settings) -> pl.Trainer:
     )
 
 
-def task(seed: int = 0, model: torch.nn.Module | None = None, **settings) -> EnergyTask:
+def task(seed: int = 0, centred: bool = False, **settings) -> EnergyTask:
     torch.manual_seed(seed)
-    machine = RestrictedBoltzmannMachine(6, 4) if model is None else model
+    machine = RestrictedBoltzmannMachine(6, 4)
+    settings |= {"centring": CentredGradient(machine)} if centred else {}
     negatives = PersistentContrastiveDivergence(chains=20, seed=seed)
     return EnergyTask(machine, negatives, **({"schedule": linear_decay} | settings))
 
@@ -93,17 +95,40 @@ def test_a_task_learns_the_law_of_its_data(tmp_path: Path) -> None:
     assert divergence() < 0.02 < 0.1 < before
 
 
+@pytest.mark.parametrize("centred", [False, True])
 @pytest.mark.parametrize("stop", [3, 5, 7])
-def test_a_checkpoint_is_gone_on_from_bit_for_bit_in_mid_epoch(tmp_path: Path, stop: int) -> None:
+def test_a_checkpoint_is_gone_on_from_bit_for_bit_in_mid_epoch(tmp_path: Path, stop: int, centred: bool) -> None:
     keep = ModelCheckpoint(dirpath=tmp_path, filename="at-{step}", every_n_train_steps=stop, save_top_k=-1)
-    whole = task()
+    whole = task(centred=centred)
     trainer(tmp_path, enable_checkpointing=True, callbacks=[keep]).fit(whole, batches())
-    resumed, anew = task(seed=1), task(seed=1)
+    resumed, anew = task(seed=1, centred=centred), task(seed=1, centred=centred)
     path = tmp_path / f"at-step={stop}.ckpt"
     trainer(tmp_path).fit(resumed, batches(seed=1), ckpt_path=path, weights_only=True)
     trainer(tmp_path).fit(anew, batches(seed=1))
     assert torch.equal(weights(resumed), weights(whole))
     assert not torch.equal(weights(anew), weights(whole))
+
+
+def test_a_centred_task_steps_along_the_centred_gradient(tmp_path: Path) -> None:
+    plain, centred = (
+        task(centred=centred, optimizer=partial(torch.optim.SGD, lr=0.1), schedule=None) for centred in (False, True)
+    )
+    for learner in (plain, centred):
+        trainer(tmp_path, max_steps=1, max_epochs=-1).fit(learner, batches())
+    torch.manual_seed(0)
+    machine = RestrictedBoltzmannMachine(6, 4)
+    data = next(iter(batches()))
+    negative = PersistentContrastiveDivergence(chains=20, seed=0).negative(machine, data)
+    machine.objective(data, negative).backward()
+    CentredGradient(machine).step(data, negative)
+    expected = torch.cat([(part - 0.1 * part.grad).detach().flatten() for part in machine.parameters()])
+    torch.testing.assert_close(weights(centred), expected)
+    assert not torch.allclose(weights(plain), expected, atol=1e-4)
+
+
+def test_centring_of_another_model_is_refused() -> None:
+    with pytest.raises(InvalidSettingError, match="model that is trained"):
+        task(centring=CentredGradient(RestrictedBoltzmannMachine(6, 4)))
 
 
 def test_the_schedule_ends_at_zero_and_the_constraint_holds_after_every_step(tmp_path: Path) -> None:

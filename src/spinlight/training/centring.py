@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 
 from spinlight._checks import positive_number
 from spinlight._errors import InvalidSettingError, InvalidStateError
@@ -78,7 +78,7 @@ class CentredGradient:
             InvalidStateError: no gradients yet, or rows that the objective would refuse.
         """
         slopes, pulls = self._gradients()
-        newest = 0.5 * (self._activity(positive) + self._activity(negative))
+        newest = _of_all_processes(0.5 * (self._activity(positive) + self._activity(negative)))
         self.means = newest if self.means is None else self.means.to(newest).lerp(newest, self.rate)
         if isinstance(self.model, RestrictedBoltzmannMachine):
             visible, hidden = self.means.split([self.model.num_visible, self.model.num_hidden])
@@ -122,6 +122,14 @@ class CentredGradient:
         if isinstance(rows, Draws):
             units = (rows.weights.to(units).unsqueeze(-1) * units).sum(-2)
         return units.reshape(-1, self.model.num_nodes).mean(0)
+
+
+def _of_all_processes(means: Tensor) -> Tensor:
+    """Return the mean over the processes that train together, whose gradients are averaged too."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return means
+    distributed.all_reduce(means)
+    return means / distributed.get_world_size()
 
 
 def _centre_sides(slopes: Tensor, down: Tensor, up: Tensor, visible: Tensor, hidden: Tensor) -> None:

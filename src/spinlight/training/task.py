@@ -13,11 +13,12 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from spinlight._errors import InvalidSettingError, InvalidStateError
-from spinlight.ising import SupportsDraw
+from spinlight.ising import Draws, SupportsDraw
 from spinlight.models import AbstractBoltzmannMachine
 from spinlight.models.base import Machine
 from spinlight.samplers import Gibbs
 from spinlight.training.batches import Batches
+from spinlight.training.centring import CentredGradient
 from spinlight.training.phases import NegativePhase, complete
 
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], Optimizer]
@@ -41,6 +42,7 @@ class EnergyTask(pl.LightningModule):
         optimizer: makes an optimiser from parameters; Adam at 1e-3 by default.
         schedule: makes a learning rate schedule from the optimiser and the number of steps; constant by default. `linear_decay` lets
             the rate fall to zero, so that the noise of the gradient does not stay in the weights.
+        centring: makes each gradient the centred one; it must be of this very model.
         constraint: changes the model in place after every step, such as `partial(clip_to_range, ...)` of a machine's range.
 
     Raises:
@@ -65,6 +67,7 @@ class EnergyTask(pl.LightningModule):
         hidden_sampler: SupportsDraw | None = None,
         optimizer: MakeOptimizer | None = None,
         schedule: MakeSchedule | None = None,
+        centring: CentredGradient | None = None,
         constraint: Callable[[Any], object] | None = None,
     ) -> None:
         super().__init__()
@@ -74,11 +77,14 @@ class EnergyTask(pl.LightningModule):
             raise InvalidSettingError(
                 f"negatives must be a negative phase such as PersistentContrastiveDivergence(), got {type(negatives).__name__}"
             )
-        self.model, self.negatives = model, negatives
+        if centring is not None and id(centring.model) != id(model):
+            raise InvalidSettingError("centring must be of the model that is trained: CentredGradient(model)")
+        self.model, self.negatives, self.centring = model, negatives, centring
         self.hidden_sampler = Gibbs(sweeps=20, progress=False) if hidden_sampler is None else hidden_sampler
         self._make_optimizer: MakeOptimizer = partial(torch.optim.Adam, lr=1e-3) if optimizer is None else optimizer
         self._make_schedule, self._constraint = schedule, constraint
         self._batches: Mapping[str, Any] | None = None
+        self._sides: tuple[Tensor | Draws, Tensor | Draws] | None = None
 
     def setup(self, stage: str) -> None:
         """Give every process chains of its own."""
@@ -90,12 +96,21 @@ class EnergyTask(pl.LightningModule):
         loader = self.trainer.train_dataloader
         if isinstance(loader, Batches):
             loader.mark(batch_idx + 1)  # Lightning fetches one batch ahead of the one that is trained on
-        return self.negatives.objective(self.model, batch, self._positive(batch))
+        positive = self._positive(batch)
+        if self.centring is None:
+            return self.negatives.objective(self.model, batch, positive)
+        self._sides = (batch if positive is None else positive, self.negatives.negative(self.model, batch))
+        return self.model.objective(*self._sides)
 
-    def _positive(self, batch: Tensor) -> Any:
+    def _positive(self, batch: Tensor) -> Tensor | Draws | None:
         if not isinstance(self.model, AbstractBoltzmannMachine) or not self.model.needs_hidden:
             return None
         return complete(self.model, batch, self.hidden_sampler, seed=self.negatives.next_seed())
+
+    def on_after_backward(self) -> None:
+        """Centre the gradient, where that is wanted."""
+        if self.centring is not None and self._sides is not None:
+            self.centring.step(*self._sides)
 
     def optimizer_step(self, *arguments: Any, **settings: Any) -> None:
         """Step, then put the model back where the constraint wants it."""
@@ -114,6 +129,8 @@ class EnergyTask(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the chains of every process, and where the data stand."""
         checkpoint["negatives"] = _from_all(self.negatives.state_dict())
+        if self.centring is not None:
+            checkpoint["centring"] = self.centring.state_dict()
         loader = self.trainer.train_dataloader if self._trainer else None
         if isinstance(loader, Batches):
             checkpoint["batches"] = loader.state_dict()
@@ -132,6 +149,8 @@ class EnergyTask(pl.LightningModule):
             )
         self.negatives.load_state_dict(states[rank])
         self._batches = checkpoint.get("batches")
+        if self.centring is not None and "centring" in checkpoint:
+            self.centring.load_state_dict(checkpoint["centring"])
 
     def on_train_start(self) -> None:
         """Go on with the data where the checkpoint was: Lightning does so only where it has not looked at their length before."""
