@@ -213,7 +213,7 @@ def test_an_interrupt_in_training_leaves_a_model_that_loads_and_older_results_as
     cells: AnnData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from spinlight.cells import QBMVAE, InterruptedFitError
-    from spinlight.cells.progress import TrainingProgress
+    from spinlight.training.progress import TrainingProgress
 
     old = place_old_results(tmp_path)
     monkeypatch.setattr(TrainingProgress, "on_train_epoch_end", interrupt_second_epoch)
@@ -229,7 +229,7 @@ def test_an_interrupt_in_the_first_epoch_saves_nothing(
     cells: AnnData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from spinlight.cells import InterruptedFitError
-    from spinlight.cells.progress import TrainingProgress
+    from spinlight.training.progress import TrainingProgress
 
     monkeypatch.setattr(TrainingProgress, "on_train_start", interrupt)
     with pytest.raises(InterruptedFitError) as caught:
@@ -256,8 +256,8 @@ def test_an_interrupt_after_training_keeps_the_model_and_older_results(
 def test_an_interrupt_of_the_commit_finds_everything_saved(
     cells: AnnData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from spinlight._results import Results
     from spinlight.cells import InterruptedFitError
-    from spinlight.cells.results import Results
 
     commit = Results.commit
     monkeypatch.setattr(Results, "commit", lambda self: (commit(self), interrupt()))

@@ -25,7 +25,7 @@ scvi = pytest.importorskip("scvi")
 def model(make_cells: Callable[..., AnnData]) -> QBMVAE:
     """Return a barely trained model: its bits are uncertain, so its draws scatter."""
     from spinlight.cells import QBMVAE
-    from spinlight.cells.quiet import quiet_training
+    from spinlight.training.quiet import quiet_training
 
     cells = make_cells(60)
     with quiet_training():

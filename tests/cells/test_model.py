@@ -26,7 +26,7 @@ scvi = pytest.importorskip("scvi")
 def fitted(cells: AnnData, epochs: int = 3, callbacks: list[Any] | None = None, **settings: Any) -> QBMVAE:
     """Return a model of eight bits after a few epochs."""
     from spinlight.cells import QBMVAE
-    from spinlight.cells.quiet import quiet_training
+    from spinlight.training.quiet import quiet_training
 
     with quiet_training():
         scvi.settings.seed = 0

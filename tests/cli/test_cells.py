@@ -147,7 +147,7 @@ def test_a_disk_that_fails_is_answered_by_one_line_and_status_one(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device", str(tmp_path / "cells.h5ad"))
 
-    monkeypatch.setattr("spinlight.cells.results.Results.write_cells", full)
+    monkeypatch.setattr("spinlight._results.Results.write_by", full)
     assert main([*options(file, tmp_path), "--quiet"]) == 1
     assert capsys.readouterr().err == f"spinlight: No space left on device: {tmp_path}/cells.h5ad\n"
     assert list(tmp_path.iterdir()) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -227,3 +228,24 @@ def recover_counts(normalised: NDArray[np.floating]) -> NDArray[np.float32]:
     if not worst <= _STORED_ROUNDING:
         raise InvalidDataError(f"no integer counts lie behind these log-normalised values: they miss by {worst:.2g}")
     return counts.astype(np.float32)
+
+
+def write_annotations(cells: AnnData, path: Path) -> None:
+    """Write obs, var and uns of cells as an .h5ad file without counts.
+
+    Raises:
+        InvalidDataError: a value that the format has no place for.
+    """
+    anndata = require_extra("anndata", "cells")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            anndata.AnnData(obs=cells.obs.copy(), var=cells.var.copy(), uns=dict(cells.uns)).write_h5ad(path)
+    except OSError:
+        raise
+    except Exception as error:
+        # anndata and h5py raise whatever the value leads them to: TypeError, ValueError, KeyError, their own.
+        reason = ". ".join([str(error), *getattr(error, "__notes__", [])])
+        raise InvalidDataError(
+            f"obs, var or uns holds what cannot be written as .h5ad; convert or drop it. {reason}"
+        ) from error

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,18 +17,18 @@ import scvi
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from spinlight.cells.data import counts_of, require_cells
+from spinlight._results import Results, plain
+from spinlight._signals import interrupts_wait
+from spinlight._threads import torch_threads
+from spinlight.cells.data import counts_of, require_cells, write_annotations
 from spinlight.cells.evaluation import neighbour_graph, principal_components, separation
 from spinlight.cells.figures import cells_picture, training_picture
 from spinlight.cells.likelihood import DRAWS, estimate_elbo
 from spinlight.cells.model import QBMVAE
-from spinlight.cells.progress import TrainingProgress, stage
-from spinlight.cells.quiet import quiet_training
 from spinlight.cells.report import html_report
-from spinlight.cells.results import Results, plain
 from spinlight.cells.settings import CLUSTERS, ENERGY, LATENT, FitSettings
-from spinlight.cells.signals import interrupts_wait
-from spinlight.cells.threads import torch_threads
+from spinlight.training.progress import TrainingProgress, stage
+from spinlight.training.quiet import quiet_training
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -104,7 +105,7 @@ def fit_cells(
     model: QBMVAE | None = None
     files = (CELLS, PICTURE, REPORT, METRICS, f"{MODEL}/model.pt", f"{INTERRUPTED}/model.pt")
     with Results(out, files=files, folders=(MODEL, INTERRUPTED)) as results:
-        results.require_writable(cells)
+        results.try_out(CELLS, partial(write_annotations, cells))
         try:
             with torch_threads(settings.threads), nullcontext() if progress is None else progress:
                 cells = cells.copy()
@@ -119,7 +120,7 @@ def _rescued(results: Results, model: QBMVAE | None) -> list[Path]:
     # Whoever presses Ctrl-C once more means the same fit.
     with suppress(KeyboardInterrupt), interrupts_wait():
         if not results.saved and model is not None and len((model.history or {}).get("elbo_train", ())):
-            results.write_model(INTERRUPTED, model)
+            results.write_by(INTERRUPTED, model.save)
             results.commit(INTERRUPTED)
     return results.saved
 
@@ -177,7 +178,9 @@ def _train(model: QBMVAE, settings: FitSettings, progress: Progress | None) -> N
             plan_kwargs={"n_epochs_kl_warmup": max(1, epochs // 3)},
             check_val_every_n_epoch=_VALIDATE_EVERY,
             enable_progress_bar=False,
-            callbacks=[] if progress is None else [TrainingProgress(progress)],
+            callbacks=[]
+            if progress is None
+            else [TrainingProgress(progress, metric="elbo_train", words="ELBO", sign=-1.0)],
         )
 
 
@@ -228,8 +231,8 @@ def _write(
         "UMAP of the latent, and the energy of each cell under the prior": picture,
         "Training": training_picture(model.history),
     }
-    results.write_model(MODEL, model)
-    results.write_cells(CELLS, cells)
+    results.write_by(MODEL, model.save)
+    results.write_by(CELLS, partial(cells.write_h5ad, compression="gzip"))
     results.write(PICTURE, picture)
     results.write(REPORT, html_report(title, metrics, pictures).encode())
     results.write_json(METRICS, metrics)

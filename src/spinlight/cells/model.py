@@ -18,13 +18,13 @@ from torch import Tensor
 from spinlight._checks import fraction, positive_integer
 from spinlight._errors import InvalidDataError, InvalidSettingError
 from spinlight.cells.data import require_columns, require_counts
-from spinlight.cells.interrupts import StopOnInterrupt
 from spinlight.cells.module import QBMVAEModule
 from spinlight.cells.plan import BoltzmannTrainingPlan
 from spinlight.ising import LogPartition, SupportsDraw
 from spinlight.latent import BoltzmannPrior, SpikeAndExponential
 from spinlight.models import BoltzmannMachine
 from spinlight.training import AnnealedImportance
+from spinlight.training.interrupts import StopOnInterrupt
 
 Representation = Literal["probabilities", "bits", "logits"]
 

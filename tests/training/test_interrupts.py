@@ -6,9 +6,9 @@ import signal
 
 import pytest
 
-from spinlight.cells.signals import interrupts_wait
+from spinlight._signals import interrupts_wait
 
-interrupts = pytest.importorskip("spinlight.cells.interrupts", exc_type=ImportError)
+interrupts = pytest.importorskip("spinlight.training.interrupts", exc_type=ImportError)
 
 
 @pytest.fixture

@@ -12,14 +12,17 @@ from rich.progress import Progress, TaskID
 
 
 class TrainingProgress(Callback):
-    """Counts epochs and shows the last ELBO.
+    """Counts epochs and shows the last value of one logged number.
 
     Args:
         progress: the display, already running.
+        metric: name of the number.
+        words: what to call it.
+        sign: what to multiply it by: -1 for a loss that is the negative of what its words say.
     """
 
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
+    def __init__(self, progress: Progress, *, metric: str, words: str, sign: float = 1.0) -> None:
+        self._progress, self._metric, self._words, self._sign = progress, metric, words, sign
         self._task: TaskID | None = None
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
@@ -30,8 +33,8 @@ class TrainingProgress(Callback):
         """Move on by an epoch."""
         if self._task is None:
             return
-        elbo = trainer.callback_metrics.get("elbo_train")
-        text = "training" if elbo is None else f"training, ELBO {-float(elbo):,.1f}"
+        value = trainer.callback_metrics.get(self._metric)
+        text = "training" if value is None else f"training, {self._words} {self._sign * float(value):,.1f}"
         self._progress.update(self._task, advance=1, description=text)
 
 

@@ -7,20 +7,13 @@ import json
 import math
 import os
 import tempfile
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from spinlight._checks import require_extra
-from spinlight._errors import InvalidDataError, InvalidSettingError
-from spinlight.cells.signals import interrupts_wait
-
-if TYPE_CHECKING:
-    from anndata import AnnData
-
-    from spinlight.cells.model import QBMVAE
+from spinlight._errors import InvalidSettingError
+from spinlight._signals import interrupts_wait
 
 
 def plain(value: Any) -> Any:
@@ -88,15 +81,19 @@ class Results:
         """Write a JSON file; every number in it must be finite."""
         self.write(name, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
 
-    def write_cells(self, name: str, cells: AnnData) -> None:
-        """Write an .h5ad file."""
+    def write_by(self, name: str, write: Callable[[Path], object]) -> None:
+        """Write a file or a folder by a function of its path."""
         with self._draft(name) as draft:
-            cells.write_h5ad(draft, compression="gzip")
+            write(draft)
 
-    def write_model(self, name: str, model: QBMVAE) -> None:
-        """Save a model as a folder."""
-        with self._draft(name) as draft:
-            model.save(str(draft))
+    def try_out(self, name: str, write: Callable[[Path], object]) -> None:
+        """Write something by a function of its path, and throw it away: what cannot be written is found before it is computed."""
+        draft = Path(self._beside.name, name)
+        try:
+            write(draft)
+        except OSError as error:
+            raise _named(error, draft) from error
+        draft.unlink()
 
     def commit(self, *names: str) -> None:
         """Move what was written into place, or only what is named, over what is there; Ctrl-C waits for it."""
@@ -110,28 +107,6 @@ class Results:
                 else:
                     draft.replace(target)
                 self.saved.append(target)
-
-    def require_writable(self, cells: AnnData) -> None:
-        """Refuse cells whose annotations cannot be written as .h5ad, by writing them.
-
-        Raises:
-            InvalidDataError: a value that the format has no place for.
-        """
-        anndata = require_extra("anndata", "cells")
-        draft = Path(self._beside.name, "annotations.h5ad")
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                anndata.AnnData(obs=cells.obs.copy(), var=cells.var.copy(), uns=dict(cells.uns)).write_h5ad(draft)
-        except OSError as error:
-            raise _named(error, draft) from error
-        except Exception as error:
-            # anndata and h5py raise whatever the value leads them to: TypeError, ValueError, KeyError, their own.
-            reason = ". ".join([str(error), *getattr(error, "__notes__", [])])
-            raise InvalidDataError(
-                f"obs, var or uns holds what cannot be written as .h5ad; convert or drop it. {reason}"
-            ) from error
-        draft.unlink()
 
     @contextmanager
     def _draft(self, name: str) -> Iterator[Path]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from spinlight._errors import InvalidSettingError
-from spinlight.cells.results import Results, plain
+from spinlight._results import Results, plain
 
 
 def test_numbers_that_are_not_finite_become_null() -> None:
