@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from spinlight.cells.data import load_cells, load_dataset
-    from spinlight.cells.fit import Fitted, InterruptedFitError, fit_cells
+    from spinlight.cells.fit import Fitted, fit_cells
     from spinlight.cells.model import QBMVAE
     from spinlight.cells.settings import FitSettings
+    from spinlight.training.interrupts import InterruptedFitError
 
 _HOMES = {
     "QBMVAE": "spinlight.cells.model",
     "FitSettings": "spinlight.cells.settings",
     "Fitted": "spinlight.cells.fit",
-    "InterruptedFitError": "spinlight.cells.fit",
+    "InterruptedFitError": "spinlight.training.interrupts",
     "fit_cells": "spinlight.cells.fit",
     "load_cells": "spinlight.cells.data",
     "load_dataset": "spinlight.cells.data",

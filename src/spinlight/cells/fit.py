@@ -27,6 +27,7 @@ from spinlight.cells.likelihood import DRAWS, estimate_elbo
 from spinlight.cells.model import QBMVAE
 from spinlight.cells.report import html_report
 from spinlight.cells.settings import CLUSTERS, ENERGY, LATENT, FitSettings
+from spinlight.training.interrupts import InterruptedFitError
 from spinlight.training.progress import TrainingProgress, stage
 from spinlight.training.quiet import quiet_training
 
@@ -40,21 +41,6 @@ INTERRUPTED = "model-interrupted"
 """The folder where an interrupted fit leaves its model."""
 
 _STEPS, _BATCH, _VALIDATE_EVERY = 2000, 128, 5
-
-
-class InterruptedFitError(KeyboardInterrupt):
-    """Ctrl-C during a fit.
-
-    A `KeyboardInterrupt`, and so no `SpinlightError`: whoever catches mistakes does not catch this.
-
-    Args:
-        saved: what this fit has written: a folder with the model as far as it was trained, or nothing if no epoch was
-            finished, or everything if all was done.
-    """
-
-    def __init__(self, saved: list[Path]) -> None:
-        super().__init__("the fit was interrupted")
-        self.saved = saved
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import spinlight
-from spinlight.cli import cells, samplers, solve
+from spinlight.cli import cells, fit, samplers, solve
 
 app = typer.Typer(
     help="Energy-based models in PyTorch, sampled by Ising machines.",
@@ -17,6 +17,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(cells.app, name="cells")
+app.command(epilog="Example: spinlight fit digits --hidden 64 --epochs 50 --out runs/digits")(fit.fit)
 app.command(epilog="Example: spinlight samplers --json")(samplers.samplers)
 app.command(epilog="Example: spinlight solve G14.txt.gz --time-limit 60 --target 3064 --out G14.json")(solve.solve)
 

@@ -11,10 +11,10 @@ import typer
 
 from spinlight._errors import InvalidSettingError
 from spinlight.cli.outcome import outcome
+from spinlight.cli.progress import epochs_shown
 
 if TYPE_CHECKING:
     from anndata import AnnData
-    from rich.progress import Progress
 
 app = typer.Typer(help="Single cells: a variational autoencoder with a Boltzmann prior.", no_args_is_help=True)
 
@@ -70,7 +70,7 @@ def fit(
         # After all checks: scvi-tools takes seconds to import.
         from spinlight.cells.fit import fit_cells
 
-        fitted = fit_cells(cells, out, settings, title=f"QBM-VAE: {name}", progress=_progress(quiet or as_json))
+        fitted = fit_cells(cells, out, settings, title=f"QBM-VAE: {name}", progress=epochs_shown(quiet or as_json))
         if as_json:
             print(json.dumps(fitted.metrics, indent=2, allow_nan=False))
         elif not quiet:
@@ -86,30 +86,6 @@ def _chosen(dataset: str | None, data: Path | None) -> tuple[str, AnnData]:
     if data is not None:
         return data.stem, load_cells(data)
     return str(dataset), load_dataset(str(dataset))
-
-
-def _progress(hidden: bool) -> Progress | None:
-    """Return a progress display on stderr, or none."""
-    if hidden:
-        return None
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )
 
 
 def _print_summary(name: str, metrics: Mapping[str, Any], files: Sequence[Path]) -> None:

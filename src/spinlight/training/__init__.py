@@ -18,10 +18,15 @@ from spinlight.training.phases import IndependentDraws, NegativePhase, complete
 from spinlight.training.reuse import ReusedDraws
 
 if TYPE_CHECKING:
+    from spinlight.training.fit import FittedMachine, fit_machine
+    from spinlight.training.interrupts import InterruptedFitError
     from spinlight.training.monitors import GradientMonitor, LikelihoodMonitor
     from spinlight.training.task import EnergyTask, linear_decay
 
 _HOMES = {
+    "FittedMachine": "spinlight.training.fit",
+    "InterruptedFitError": "spinlight.training.interrupts",
+    "fit_machine": "spinlight.training.fit",
     "EnergyTask": "spinlight.training.task",
     "GradientMonitor": "spinlight.training.monitors",
     "LikelihoodMonitor": "spinlight.training.monitors",
@@ -35,10 +40,12 @@ __all__ = [
     "ContrastiveDivergence",
     "EnergyTask",
     "ExactPartition",
+    "FittedMachine",
     "GradientMonitor",
     "HasFreeEnergy",
     "HasIsing",
     "IndependentDraws",
+    "InterruptedFitError",
     "LikelihoodMonitor",
     "LogLikelihood",
     "NegativePhase",
@@ -46,6 +53,7 @@ __all__ = [
     "ReusedDraws",
     "ReverseAnnealed",
     "complete",
+    "fit_machine",
     "linear_decay",
     "log_likelihood",
 ]

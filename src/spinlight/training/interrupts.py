@@ -5,10 +5,26 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from lightning.pytorch.callbacks import Callback
+
+
+class InterruptedFitError(KeyboardInterrupt):
+    """Ctrl-C during a fit.
+
+    A `KeyboardInterrupt`, and so no `SpinlightError`: whoever catches mistakes does not catch this.
+
+    Args:
+        saved: what this fit has written so far: enough to use or to go on from, or nothing.
+    """
+
+    def __init__(self, saved: list[Path]) -> None:
+        super().__init__("the fit was interrupted")
+        self.saved = saved
+
 
 _PATIENCE_S = 1.0
 """Fingers press Ctrl-C twice or thrice; only a press after this long says that the first was not enough."""

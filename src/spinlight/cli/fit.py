@@ -1,0 +1,225 @@
+"""`spinlight fit`: train a Boltzmann machine on rows of data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from spinlight._errors import FileFormatError, InvalidDataError, InvalidSettingError, UnknownNameError
+from spinlight.cli.outcome import outcome
+from spinlight.cli.progress import epochs_shown
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from spinlight.models.base import Machine
+    from spinlight.training import FittedMachine, NegativePhase
+
+MACHINES = ("restricted", "full", "gaussian")
+NEGATIVES = ("pcd", "cd")
+
+
+def fit(
+    data: Annotated[
+        str, typer.Argument(help="mnist, digits, a density set such as nltcs, or a .npy, .npz or .csv file of rows.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the results; made if need be.")],
+    machine: Annotated[
+        str, typer.Option(help="restricted (RBM), full (every pair of units), or gaussian (real visible units).")
+    ] = "restricted",
+    hidden: Annotated[int, typer.Option(help="Hidden units.")] = 64,
+    epochs: Annotated[int, typer.Option(help="Passes over the data.")] = 50,
+    learning_rate: Annotated[float, typer.Option(help="Of Adam; falls on a straight line to zero.")] = 5e-3,
+    batch: Annotated[int, typer.Option(help="Rows per step.")] = 100,
+    negatives: Annotated[str, typer.Option(help="pcd (chains that live through the training) or cd.")] = "pcd",
+    chains: Annotated[int, typer.Option(help="Persistent chains.")] = 100,
+    sweeps: Annotated[int, typer.Option(help="Sweeps of the chains per step.")] = 1,
+    held_out: Annotated[
+        float, typer.Option(help="Share of the rows that is not trained on, where no other part is published.")
+    ] = 0.1,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same result on one machine.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from an interrupted fit of the same folder.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar and no summary.")] = False,
+) -> None:
+    """Train a Boltzmann machine; write model, metrics and history, and print its log-likelihood of rows it has not seen.
+
+    Bits are trained on as they are; numbers between 0 and 1 are taken as probabilities, and bits are drawn anew at every pass. A
+    gaussian machine takes any real numbers.
+    """
+    with outcome():
+        _require_choice("machine", machine, MACHINES)
+        _require_choice("negatives", negatives, NEGATIVES)
+        rows = _rows(data, held_out, seed, real=machine == "gaussian")
+        import torch
+
+        from spinlight.training import Batches, EnergyTask, fit_machine, linear_decay
+
+        torch.manual_seed(seed)
+        task = EnergyTask(
+            _machine(machine, rows, hidden),
+            _negatives(negatives, chains, sweeps, seed),
+            optimizer=partial(torch.optim.Adam, lr=_positive("learning_rate", learning_rate)),
+            schedule=linear_decay,
+        )
+        batches = Batches(rows.train, batch, draw=rows.draw, seed=seed)
+        fitted = fit_machine(
+            task,
+            batches,
+            out,
+            epochs=epochs,
+            held_out=rows.held_out,
+            resume=resume,
+            progress=epochs_shown(quiet or as_json),
+        )
+        if as_json:
+            print(json.dumps(fitted.metrics, indent=2, allow_nan=False))
+        elif not quiet:
+            _print_summary(data, fitted)
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """What is trained on and what is not.
+
+    Args:
+        train: shape (count, features).
+        held_out: rows to quote a likelihood of; bits, where the machine has bits.
+        draw: makes bits of probabilities, or None.
+    """
+
+    train: Tensor
+    held_out: Tensor
+    draw: Any
+
+
+def _rows(data: str, share: float, seed: int, *, real: bool) -> Rows:
+    """Return the rows that a name or a file stands for, in two parts."""
+    import torch
+
+    from spinlight.ising import dithered
+
+    levels, apart = _levels(data)
+    if not bool(levels.isfinite().all()):
+        raise InvalidDataError(f"{data} holds numbers that are not finite; remove or fill in those rows")
+    if apart is None:
+        if not 0 < share < 1:
+            raise InvalidSettingError(f"held_out must lie between 0 and 1, got {share!r}")
+        order = torch.randperm(len(levels), generator=torch.Generator().manual_seed(seed))
+        count = max(1, round(share * len(levels)))
+        if count >= len(levels):
+            raise InvalidDataError(f"{data} has {len(levels)} rows, too few to hold some of them out")
+        levels, apart = levels[order[count:]], levels[order[:count]]
+    if real:
+        return Rows(levels, apart, None)
+    for part in (levels, apart):
+        if not bool(((part >= 0) & (part <= 1)).all()):
+            raise InvalidDataError(
+                f"{data} holds numbers outside [0, 1]; divide grey levels by their largest value, or take --machine gaussian"
+            )
+    bits = bool(((levels == 0) | (levels == 1)).all())
+    return Rows(levels, dithered(apart, seed), None if bits else dithered)
+
+
+def _levels(data: str) -> tuple[Tensor, Tensor | None]:
+    """Return rows, float32, and those that are published as another part, if any."""
+    from spinlight.datasets import DENSITY_SETS, density_set, digits, mnist
+
+    if Path(data).suffix in (".npy", ".npz", ".csv"):
+        return _from_file(Path(data)), None
+    if data == "mnist":
+        images = mnist()
+        return images.train.intensities, images.test.intensities
+    if data == "digits":
+        return digits().intensities, None
+    if data in DENSITY_SETS:
+        parts = density_set(data)  # type: ignore[arg-type]  # the line above has looked
+        return parts.train.float(), parts.test.float()
+    names = ", ".join(("mnist", "digits", *DENSITY_SETS))
+    raise UnknownNameError(f"there is no dataset {data!r}; there are {names}, and files that end in .npy, .npz or .csv")
+
+
+def _from_file(path: Path) -> Tensor:
+    import numpy as np
+    import torch
+
+    from spinlight._files import load_arrays
+
+    try:
+        if path.suffix == ".npz":
+            arrays = load_arrays(path)
+            tables = {name: array for name, array in arrays.items() if array.ndim == 2}
+            if len(tables) != 1:
+                raise FileFormatError(
+                    f"{path} must hold one table of rows, and holds {len(tables)}: {', '.join(arrays)}"
+                )
+            (rows,) = tables.values()
+        elif path.suffix == ".npy":
+            rows = np.load(path, allow_pickle=False)
+        else:
+            rows = np.loadtxt(path, delimiter=",", ndmin=2)
+        rows = np.asarray(rows, dtype=np.float32)
+    except ValueError as error:
+        raise FileFormatError(f"{path} holds no table of numbers: {error}") from error
+    if rows.ndim != 2 or not rows.size:
+        raise FileFormatError(f"{path} must hold a table of rows, got shape {rows.shape}")
+    return torch.from_numpy(rows)
+
+
+def _machine(kind: str, rows: Rows, hidden: int) -> Machine:
+    from spinlight.ising import dithered
+    from spinlight.models import BoltzmannMachine, GaussianBernoulliRBM, RestrictedBoltzmannMachine
+
+    visible = rows.train.shape[1]
+    if kind == "gaussian":
+        gaussian = GaussianBernoulliRBM(visible, hidden)
+        gaussian.initialize_from_data(rows.train)
+        return gaussian
+    machine = (
+        RestrictedBoltzmannMachine(visible, hidden)
+        if kind == "restricted"
+        else BoltzmannMachine(visible + hidden, hidden)
+    )
+    machine.initialize_biases(dithered(rows.train, 0))
+    return machine
+
+
+def _negatives(kind: str, chains: int, sweeps: int, seed: int) -> NegativePhase:
+    from spinlight.training import ContrastiveDivergence, PersistentContrastiveDivergence
+
+    if kind == "cd":
+        return ContrastiveDivergence(sweeps=sweeps, seed=seed)
+    return PersistentContrastiveDivergence(chains=chains, sweeps=sweeps, seed=seed)
+
+
+def _require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise UnknownNameError(f"--{name} must be one of {', '.join(choices)}, got {value!r}")
+
+
+def _positive(name: str, value: float) -> float:
+    from spinlight._checks import positive_number
+
+    return positive_number(name, value)
+
+
+def _print_summary(name: str, fitted: FittedMachine) -> None:
+    from rich.console import Console
+
+    console = Console()
+    data: Mapping[str, Any] = fitted.metrics["data"]
+    console.print(f"[bold]{name}[/bold]: {data['rows']:,} rows of {data['features']:,}")
+    found = fitted.likelihood
+    console.print(
+        f"log-likelihood {found.value:,.2f} nats per held-out row; standard error of the rows {found.standard_error:.2g}, "
+        f"of log Z {found.log_partition_error:.2g}",
+        highlight=False,
+    )
+    for path in fitted.files:
+        console.print(f"  {path}", highlight=False)

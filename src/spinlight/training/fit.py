@@ -1,0 +1,215 @@
+"""The main job: fit a machine to rows of data, measure it, and leave results that other tools read."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import time
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor, nn
+
+from spinlight._checks import positive_integer
+from spinlight._errors import InvalidSettingError
+from spinlight._results import Results, plain
+from spinlight.training.batches import Batches
+from spinlight.training.interrupts import InterruptedFitError, StopOnInterrupt
+from spinlight.training.likelihood import LogLikelihood, log_likelihood
+from spinlight.training.monitors import EstimatesPartition, LikelihoodMonitor
+from spinlight.training.partition import AnnealedImportance
+from spinlight.training.progress import TrainingProgress, stage
+from spinlight.training.quiet import quiet_training
+from spinlight.training.task import EnergyTask
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+MODEL, METRICS, HISTORY, CHECKPOINT = "model.pt", "metrics.json", "history.csv", "last.ckpt"
+"""What a fit writes; the last of them while it runs, the others together at its end."""
+
+_WATCHED = 500
+"""Held-out rows whose likelihood is followed while training: they are to be cheap, the final number is that of all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedMachine:
+    """What a fit produced.
+
+    Args:
+        model: the trained machine.
+        likelihood: of the held-out rows.
+        metrics: everything measured, as plain JSON values; the content of metrics.json.
+        files: what was written.
+    """
+
+    model: nn.Module
+    likelihood: LogLikelihood
+    metrics: Mapping[str, Any]
+    files: list[Path] = field(default_factory=list)
+
+
+def fit_machine(
+    task: EnergyTask,
+    batches: Batches,
+    out: str | os.PathLike[str],
+    *,
+    epochs: int,
+    held_out: Tensor,
+    estimator: EstimatesPartition | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> FittedMachine:
+    """Fit a machine and write model.pt, metrics.json and history.csv into a folder; last.ckpt while it runs.
+
+    model.pt holds the state_dict, for `torch.load(weights_only=True)`; history.csv the likelihood and the gradient, epoch by epoch. On
+    Ctrl-C a checkpoint is left, from which `resume` goes on in the middle of an epoch, and `InterruptedFitError` (a
+    `KeyboardInterrupt`) is raised.
+
+    Args:
+        task: the machine, its negatives and its optimiser.
+        batches: the training rows.
+        out: the folder; made if need be, files of the same names are replaced.
+        epochs: passes over the data.
+        held_out: visible rows that are not trained on, shape (count, num_visible); their likelihood is what is reported.
+        estimator: of log Z; `AnnealedImportance` by default.
+        resume: go on from the checkpoint of the folder. The same machine, data and settings must be given again.
+        progress: where to show progress, if anywhere; started once the checks have passed, and stopped.
+
+    Raises:
+        InvalidSettingError: an impossible number, a folder that cannot be written to, or no checkpoint to go on from.
+    """
+    epochs, folder = positive_integer("epochs", epochs), Path(out)
+    model: Any = task.model
+    if resume and not (folder / CHECKPOINT).is_file():
+        raise InvalidSettingError(f"{folder / CHECKPOINT} is not there to go on from; leave resume out to start anew")
+    with Results(folder, files=(MODEL, METRICS, HISTORY, CHECKPOINT)) as results:
+        seconds: dict[str, float] = {}
+        with nullcontext() if progress is None else progress:
+            history = _History()
+            watch = LikelihoodMonitor(held_out[:_WATCHED], estimator=AnnealedImportance(chains=64, steps=500))
+            with stage("training", None, seconds):
+                _train(task, batches, folder, epochs, resume, [watch, history], progress)
+            with stage("likelihood", progress, seconds):
+                known = (AnnealedImportance() if estimator is None else estimator).estimate(model, seed=0)
+                found = log_likelihood(model, held_out, partition=known)
+        metrics = plain(_about(task, batches, epochs) | _measured(found) | {"seconds": seconds})
+        results.write_by(MODEL, partial(torch.save, model.state_dict()))
+        results.write(HISTORY, history.table())
+        results.write_json(METRICS, metrics)
+        results.commit()
+        (folder / CHECKPOINT).unlink(missing_ok=True)
+    return FittedMachine(model=model, likelihood=found, metrics=metrics, files=results.saved)
+
+
+def _train(
+    task: EnergyTask,
+    batches: Batches,
+    folder: Path,
+    epochs: int,
+    resume: bool,
+    monitors: list[pl.Callback],
+    progress: Progress | None,
+) -> None:
+    """Train to the last epoch, or leave a checkpoint and raise `InterruptedFitError`."""
+    shown = [] if progress is None else [TrainingProgress(progress, metric="log_likelihood", words="log-likelihood")]
+    with quiet_training(), StopOnInterrupt() as stop:
+        trainer = pl.Trainer(
+            max_epochs=epochs,
+            accelerator="cpu",
+            callbacks=[
+                *monitors,
+                *shown,
+                stop,
+                _Checkpoint(folder / CHECKPOINT),
+            ],
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        try:
+            trainer.fit(task, batches, ckpt_path=folder / CHECKPOINT if resume else None, weights_only=True)
+        except SystemExit as error:  # what Lightning makes of an interrupt
+            saved = folder / CHECKPOINT
+            raise InterruptedFitError([saved] if saved.is_file() else []) from error
+
+
+class _Checkpoint(pl.Callback):
+    """A checkpoint after every epoch and at an interrupt, in the place of the one before.
+
+    Not Lightning's own for exceptions: with it, a fit that is started anew goes on from an old checkpoint by itself.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Save what an interrupt or a crash must not lose."""
+        trainer.save_checkpoint(self._path, weights_only=False)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: Any, exception: BaseException) -> None:
+        """Save where Ctrl-C fell, in the middle of an epoch too."""
+        if isinstance(exception, KeyboardInterrupt) and trainer.global_step:
+            trainer.save_checkpoint(self._path, weights_only=False)
+
+
+class _History(pl.Callback):
+    """The numbers that are logged, a row per epoch."""
+
+    def __init__(self) -> None:
+        self._rows: list[dict[str, float]] = []
+        self._started = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Take the row of an epoch."""
+        logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        seconds = round(time.perf_counter() - self._started, 2)
+        self._rows.append({"epoch": trainer.current_epoch + 1, "seconds": seconds} | logged)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the rows, for a checkpoint."""
+        return {"rows": self._rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on after the rows of a checkpoint."""
+        self._rows = list(state_dict["rows"])
+
+    def table(self) -> bytes:
+        """Return the rows as CSV."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(self._rows[-1]) if self._rows else ["epoch"], restval="")
+        writer.writeheader()
+        writer.writerows(self._rows)
+        return text.getvalue().encode()
+
+
+def _about(task: EnergyTask, batches: Batches, epochs: int) -> dict[str, Any]:
+    return {
+        "machine": repr(task.model),
+        "negatives": type(task.negatives).__name__,
+        "data": {"rows": len(batches.rows), "features": batches.rows.shape[1], "batch_size": batches.batch_size},
+        "epochs": epochs,
+        "versions": {name: version(name) for name in ("spinlight", "torch", "lightning")},
+    }
+
+
+def _measured(found: LogLikelihood) -> dict[str, Any]:
+    return {
+        "log_likelihood": {
+            "value": found.value,
+            "standard_error": found.standard_error,
+            "log_partition_error": found.log_partition_error,
+            "pessimistic": found.pessimistic,
+            "rows": found.rows,
+            "method": found.method,
+        }
+    }

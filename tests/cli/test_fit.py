@@ -1,0 +1,159 @@
+"""`spinlight fit`: what it reads, writes and says, and how it goes on after Ctrl-C."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from helpers.enumeration import all_bits
+from spinlight.cli import main
+from spinlight.models import RestrictedBoltzmannMachine
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
+
+WORDS = ["--hidden", "4", "--epochs", "3", "--chains", "20", "--quiet"]
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    """Return a file of 200 rows whose two halves repeat each other."""
+    half = all_bits(3)[torch.randint(8, (200,), generator=torch.Generator().manual_seed(1))]
+    np.save(tmp_path / "rows.npy", torch.cat([half, half], 1).numpy().astype(np.float32))
+    return tmp_path / "rows.npy"
+
+
+def test_a_fit_leaves_a_model_its_likelihood_and_its_history(rows: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert main(["fit", str(rows), "--out", str(out), *WORDS]) == 0
+    assert sorted(path.name for path in out.iterdir()) == ["history.csv", "metrics.json", "model.pt"]
+    machine = RestrictedBoltzmannMachine(6, 4)
+    machine.load_state_dict(torch.load(out / "model.pt", weights_only=True))
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["data"] == {"rows": 180, "features": 6, "batch_size": 100}
+    assert metrics["log_likelihood"]["rows"] == 20
+    with (out / "history.csv").open() as file:
+        history = list(csv.DictReader(file))
+    assert [int(row["epoch"]) for row in history] == [1, 2, 3]
+    assert all(float(row["log_likelihood"]) < 0 for row in history)
+
+
+def test_the_likelihood_is_that_of_the_saved_model_on_rows_it_has_not_seen(rows: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    arguments = [
+        "fit",
+        str(rows),
+        "--out",
+        str(out),
+        "--hidden",
+        "8",
+        "--epochs",
+        "150",
+        "--learning-rate",
+        "0.05",
+        "--quiet",
+    ]
+    assert main(arguments) == 0
+    machine = RestrictedBoltzmannMachine(6, 8)
+    machine.load_state_dict(torch.load(out / "model.pt", weights_only=True))
+    law = torch.softmax(-machine.free_energy(all_bits(6)).detach().double(), 0)
+    half = all_bits(3)
+    repeating = law[(torch.cat([half, half], 1).long() << torch.arange(6)).sum(-1)]
+    assert float(repeating.sum()) > 0.5  # an untrained machine gives an eighth
+    said = json.loads((out / "metrics.json").read_text())["log_likelihood"]
+    # Twenty held-out rows of eight that are alike: between the best and the worst of the eight.
+    error = 4 * said["log_partition_error"]
+    assert float(repeating.log().min()) - error <= said["value"] <= float(repeating.log().max()) + error
+
+
+@pytest.mark.parametrize("machine", ["full", "gaussian"])
+def test_other_machines_are_fitted(rows: Path, tmp_path: Path, machine: str) -> None:
+    assert main(["fit", str(rows), "--out", str(tmp_path / "out"), "--machine", machine, *WORDS]) == 0
+
+
+def test_what_is_printed_names_the_data_and_both_errors(
+    rows: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["fit", str(rows), "--out", str(tmp_path / "out"), *WORDS[:-1]]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "180 rows of 6" in said
+    assert "nats per held-out row; standard error of the rows" in said
+    assert "of log Z" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nowhere"], "there is no dataset 'nowhere'; there are mnist, digits, nltcs"),
+        (["digits", "--machine", "deep"], "--machine must be one of restricted, full, gaussian"),
+        (["digits", "--negatives", "none"], "--negatives must be one of pcd, cd"),
+        (["digits", "--held-out", "1.5"], "held_out must lie between 0 and 1"),
+        (["digits", "--epochs", "0"], "epochs must be"),
+        (["digits", "--hidden", "0"], "num_hidden must be"),
+        (["digits", "--learning-rate", "-1"], "learning_rate must be above 0"),
+        (["digits", "--resume"], "is not there to go on from"),
+    ],
+)
+def test_mistakes_are_answered_by_one_line_before_anything_is_written(
+    arguments: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["fit", *arguments, "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+    assert not any(tmp_path.rglob("*.pt"))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (np.array([[0.0, 2.0], [1.0, 0.0]] * 5), "outside [0, 1]"),
+        (np.array([[0.0, np.nan], [1.0, 0.0]] * 5), "not finite"),
+        (np.zeros((3, 2, 2)), "must hold a table"),
+        (np.zeros((1, 2)), "too few"),
+    ],
+)
+def test_files_that_cannot_be_used_are_refused(
+    content: np.ndarray, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(tmp_path / "rows.npy", content)
+    assert main(["fit", str(tmp_path / "rows.npy"), "--out", str(tmp_path / "out"), *WORDS]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_file_of_text_is_read_and_a_damaged_one_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "rows.csv").write_text("0,1,1\n1,0,0\n" * 20)
+    assert main(["fit", str(tmp_path / "rows.csv"), "--out", str(tmp_path / "out"), *WORDS]) == 0
+    (tmp_path / "bad.csv").write_text("a,b\n")
+    assert main(["fit", str(tmp_path / "bad.csv"), "--out", str(tmp_path / "out"), *WORDS]) == 2
+    assert "bad.csv holds no table of numbers" in capsys.readouterr().err
+
+
+def test_an_interrupted_fit_is_gone_on_with_and_ends_as_one_that_was_not(rows: Path, tmp_path: Path) -> None:
+    """A real Ctrl-C in a real process: status 130, a checkpoint, and the same weights after --resume."""
+    common = ["--hidden", "4", "--epochs", "400", "--chains", "20", "--quiet"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    out = tmp_path / "cut"
+    command = [sys.executable, "-m", "spinlight", "fit", str(rows), "--out", str(out), *common]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    patience = time.monotonic() + 120
+    while not (out / "last.ckpt").exists() and process.poll() is None and time.monotonic() < patience:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    error = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, error
+    assert "last.ckpt" in error
+    assert sorted(path.name for path in out.iterdir()) == ["last.ckpt"]
+    assert main(["fit", str(rows), "--out", str(out), *common, "--resume"]) == 0
+    assert main(["fit", str(rows), "--out", str(tmp_path / "whole"), *common]) == 0
+    resumed, whole = (torch.load(tmp_path / name / "model.pt", weights_only=True) for name in ("cut", "whole"))
+    assert all(torch.equal(resumed[name], whole[name]) for name in whole)
