@@ -7,7 +7,6 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
-from spinlight._checks import bits_of
 from spinlight._errors import InvalidStateError
 
 _EDGE = 1e-6
@@ -77,7 +76,9 @@ class Relaxation(ABC):
             InvalidStateError: bits other than 0 and 1, or noise outside [0, 1].
         """
         _require_noise(noise)
-        return self._conditional(bits_of(bits).to(noise), noise)
+        if not bool(((bits == 0) | (bits == 1)).all()):
+            raise InvalidStateError("bits must be 0 or 1; probabilities are smoothed by calling the relaxation itself")
+        return self._conditional(bits.to(noise), noise)
 
     @abstractmethod
     def _marginal(self, q: Tensor, rho: Tensor) -> Tensor:
