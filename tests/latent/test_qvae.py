@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import math
+import pickle
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -381,6 +384,16 @@ def test_a_loaded_model_goes_on_exactly_as_the_saved_one() -> None:
     assert loaded.prior.log_partition == saved.prior.log_partition
     bounds = [model.importance_weighted_bound(ROW, seed=1).value for model in (loaded, saved)]
     assert bounds[0] == bounds[1]
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, lambda qvae: pickle.loads(pickle.dumps(qvae))], ids=["copy", "pickle"]
+)
+def test_a_copy_goes_on_as_the_original_would(copied: Callable[[QVAE], QVAE]) -> None:
+    qvae = tiny(BoltzmannPrior(BoltzmannMachine(UNITS).double(), chains=20, estimator=ExactPartition()))
+    trained(qvae, 3, seed=1)
+    twin = copied(qvae)
+    assert torch.equal(torch.stack(trained(twin, 3, seed=2)), torch.stack(trained(qvae, 3, seed=2)))
 
 
 class Watched(nn.Module):

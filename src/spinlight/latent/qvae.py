@@ -228,7 +228,7 @@ class QVAE(nn.Module):
         Raises:
             InvalidSettingError: an impossible count or seed, no sampler, or one at another beta than 1.
         """
-        resolved, like = resolve_seed(seed), next(self.prior.parameters())
+        resolved, like = resolve_seed(seed), next(self.parameters())
         bits = self.prior.sample(count, sampler=sampler, seed=derive_seed(resolved, 0)).to(like.device)
         noise = uniform(derive_seed(resolved, 1), *bits.shape).to(like)
         return self.likelihood.mean(self.decode(self.relaxation.smooth(bits, noise)))
