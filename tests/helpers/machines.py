@@ -9,9 +9,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from helpers.enumeration import all_bits, all_spins
+from helpers.enumeration import all_bits, all_spins, log_partition
 from spinlight._random import Seed, derive_seed, resolve_seed
-from spinlight.ising import DrawInfo, Draws, Ising, Law
+from spinlight.ising import DrawInfo, Draws, Ising, Law, LogPartition
 from spinlight.models import (
     AbstractBoltzmannMachine,
     BoltzmannMachine,
@@ -63,8 +63,8 @@ def exact_negative_log_likelihood(machine: AbstractBoltzmannMachine, visible: Te
         ],
         -1,
     )
-    log_partition = torch.logsumexp(-energies_by_formula(machine, all_bits(machine.num_nodes)), 0)
-    return log_partition - torch.logsumexp(-energies_by_formula(machine, rows), -1).mean()
+    log_z = torch.logsumexp(-energies_by_formula(machine, all_bits(machine.num_nodes)), 0)
+    return log_z - torch.logsumexp(-energies_by_formula(machine, rows), -1).mean()
 
 
 def all_states_weighted(problem: Ising, beta: float = 1.0) -> Draws:
@@ -107,6 +107,17 @@ class CoolingSampler(TableSampler):
     """The same draws from a sampler that claims nothing."""
 
     law: ClassVar[Law] = "heuristic"
+
+
+@dataclass(frozen=True)
+class Enumeration:
+    """log Z by summing over all states; `error` is what it claims as standard error."""
+
+    error: float = 0.0
+
+    def estimate(self, model: Ising, *, seed: Seed = None) -> LogPartition:
+        value = log_partition(model)
+        return LogPartition(value, self.error, value, value, "enumeration")
 
 
 def _info(law: Law, beta: float) -> DrawInfo:

@@ -5,35 +5,29 @@ from __future__ import annotations
 import copy
 import io
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from helpers.enumeration import all_bits, log_partition
-from helpers.machines import CoolingSampler, TableSampler, all_states_weighted, energies_by_formula, random_machine
-from helpers.statistics import mean_p_value, threshold, z_p_value
+from helpers.enumeration import all_bits, boltzmann, log_partition
+from helpers.machines import (
+    CoolingSampler,
+    Enumeration,
+    TableSampler,
+    all_states_weighted,
+    energies_by_formula,
+    random_machine,
+)
+from helpers.statistics import law_p_value, mean_p_value, threshold, z_p_value
 from spinlight._errors import InvalidSettingError, InvalidStateError, UncalibratedWarning
-from spinlight._random import Seed
-from spinlight.ising import Ising, LogPartition
 from spinlight.latent import BoltzmannPrior
 from spinlight.latent.negatives import Negatives
 from spinlight.models import AbstractBoltzmannMachine, BoltzmannMachine, RestrictedBoltzmannMachine
 from spinlight.samplers import Gibbs
 from spinlight.training import AnnealedImportance
-
-
-@dataclass(frozen=True)
-class Enumeration:
-    """log Z by summing over all states; `error` is what it claims as standard error."""
-
-    error: float = 0.0
-
-    def estimate(self, model: Ising, *, seed: Seed = None) -> LogPartition:
-        value = log_partition(model)
-        return LogPartition(value, self.error, value, value, "enumeration")
 
 
 def fresh_machines() -> list[AbstractBoltzmannMachine]:
@@ -257,6 +251,29 @@ def test_another_temperature_is_refused() -> None:
 def test_what_is_no_machine_is_refused(machine: object) -> None:
     with pytest.raises(InvalidSettingError, match="must be a Boltzmann machine"):
         BoltzmannPrior(machine)  # type: ignore[arg-type]
+
+
+def test_log_probabilities_are_those_of_the_enumerated_distribution_and_carry_its_gradient() -> None:
+    machine = random_machine(BoltzmannMachine(5), 0)
+    bits = all_bits(5)[3:9]
+    exact = torch.log_softmax(-energies_by_formula(machine, all_bits(5)), 0)[3:9]
+    ours = exact_prior(machine).log_probability(bits)
+    torch.testing.assert_close(ours, exact)
+    for mine, expected in zip(*(torch.autograd.grad(value.sum(), [*machine.parameters()]) for value in (ours, exact))):
+        torch.testing.assert_close(mine, expected)
+
+
+def test_only_bits_have_a_log_probability() -> None:
+    with pytest.raises(InvalidStateError, match="bits"):
+        exact_prior(BoltzmannMachine(2)).log_probability(torch.tensor([[0.0, 0.5]]))
+
+
+def test_samples_of_the_prior_have_its_law_by_any_sampler() -> None:
+    machine = random_machine(BoltzmannMachine(5), 3)
+    prior = BoltzmannPrior(machine, sampler=TableSampler(), estimator=Enumeration())
+    for bits in (prior.sample(20_000, seed=1), prior.sample(20_000, sampler=Gibbs(sweeps=50, progress=False), seed=1)):
+        assert law_p_value(bits, boltzmann(machine.to_ising())) > threshold()
+        assert law_p_value(bits, boltzmann(machine.to_ising(), 1.1)) < threshold()
 
 
 @pytest.mark.parametrize("name", ["chains", "sweeps"])

@@ -8,12 +8,13 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from spinlight._checks import positive_integer
-from spinlight._errors import InvalidSettingError, InvalidStateError
+from spinlight._errors import InvalidSettingError
 from spinlight._random import Seed, derive_seed, resolve_seed
 from spinlight.ising import Ising, LogPartition, SupportsDraw, bits_from_spins
+from spinlight.latent.base import Prior
 from spinlight.latent.negatives import Negatives, first_negatives, next_negatives
 from spinlight.models import AbstractBoltzmannMachine
 from spinlight.samplers import Gibbs
@@ -29,7 +30,7 @@ class PartitionEstimator(Protocol):
         ...
 
 
-class BoltzmannPrior(nn.Module):
+class BoltzmannPrior(Prior):
     """p(z) = exp(-E(z)) / Z over the bits of a latent space, and KL(q || p) for factorial posteriors q.
 
     KL(q || p) = - H(q) + E(q) + log Z
@@ -148,21 +149,21 @@ class BoltzmannPrior(nn.Module):
         """Return E_q[E(z)] = E(q) for each row of independent bits, shape (rows,)."""
         return self.machine.energy(probabilities)
 
-    def kl_divergence(self, logits: Tensor) -> Tensor:
-        """Return KL(q || p) in nats for each row.
+    def sample(self, count: int, *, sampler: SupportsDraw | None = None, seed: Seed = None) -> Tensor:
+        """Return bits of the prior, int8, shape (count, units).
 
         Args:
-            logits: log(q / (1 - q)), shape (rows, units); logits, so that entropies near 0 and 1 keep their digits.
+            count: rows, at least 1.
+            sampler: draws at beta = 1; the prior's own by default, from fresh states.
+            seed: integer, generator, or None for fresh entropy.
 
-        Returns:
-            shape (rows,); gradients flow to the logits and to the machine.
+        Law:
+            the sampler's.
 
         Raises:
-            InvalidStateError: logits of the wrong shape, infinite or NaN.
+            InvalidSettingError: an impossible count or seed, no sampler, or one at another beta than 1.
         """
-        if not bool(logits.isfinite().all()):
-            raise InvalidStateError("logits hold NaN or infinity; is the learning rate too high?")
-        return self.energy(torch.sigmoid(logits)).to(logits.dtype) - entropy(logits) + self._log_partition(logits)
+        return self.machine.sample(self.sampler if sampler is None else sampler, count, seed=seed)
 
     def _log_partition(self, like: Tensor) -> Tensor:
         """Return log Z as a number that carries its gradient."""
@@ -233,10 +234,3 @@ class _Kept:
             Negatives.from_state(state["witnesses"]),
             LogPartition(**state["known"]),
         )
-
-
-def entropy(logits: Tensor) -> Tensor:
-    """Return the entropy in nats of each row of independent bits: sum_i softplus(-|l_i|) + |l_i| sigmoid(-|l_i|)."""
-    # The even form: softplus(l) - l sigmoid(l) would cancel to nothing for a bit that is nearly certain.
-    size = logits.abs()
-    return (nn.functional.softplus(-size) + size * torch.sigmoid(-size)).sum(-1)

@@ -1,0 +1,1 @@
+"""Continuous stand-ins for binary latents, through which gradients flow; one file each."""
