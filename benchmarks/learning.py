@@ -6,7 +6,9 @@ Values are medians over the seeds, spreads their range. Likelihoods are quoted o
 Models are chosen by validation rows; test rows are looked at once, at the end. Data: SPINLIGHT_DATA.
 
 "epoch" rows: a pass of persistent contrastive divergence beside its bare matrix products and beside scikit-learn's `BernoulliRBM`,
-taking turns. "bars-and-stripes": KL(data, machine), exactly. "recovery": the error of learned couplings over the Cramer-Rao bound.
+taking turns. "mnist" rows: a restricted machine by annealed importance sampling, and a variational autoencoder with a Boltzmann
+prior less the same one with independent bits, by the importance-weighted bound. "bars-and-stripes": KL(data, machine), exactly.
+"recovery": the error of learned couplings over the Cramer-Rao bound.
 """
 
 from __future__ import annotations
@@ -15,12 +17,13 @@ import sys
 
 import epochs
 import harness
+import images
 import recovery
 
 
 def cases() -> list[harness.Case]:
     """Return every case, the short ones first."""
-    return [*epochs.cases(), *recovery.cases()]
+    return [*epochs.cases(), *recovery.cases(), *images.cases()]
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from spinlight.datasets import bars_and_stripes
 from spinlight.ising import Ising, all_states, log_partition
 from spinlight.models import AbstractBoltzmannMachine, BoltzmannMachine
 from spinlight.samplers import Exact, Gibbs
-from spinlight.training import PersistentContrastiveDivergence, complete
+from spinlight.training import PersistentContrastiveDivergence, complete, linear_decay
 
 SPINS, BETA, SAMPLES = 20, 0.5, 50_000
 """The glass that is recovered: couplings from N(0, 1 / SPINS), no fields."""
@@ -30,31 +30,24 @@ def cases() -> list[Case]:
     return [Case("bars-and-stripes", _bars_and_stripes), Case("recovery", _recovery)]
 
 
-def averaged(
+def descended(
     machine: AbstractBoltzmannMachine, loss: Callable[[int], Tensor], *, steps: int, rate: float
 ) -> AbstractBoltzmannMachine:
-    """Return the machine with the mean of its parameters over the last half of Adam's steps, whose rate falls to a tenth there."""
+    """Return the machine after steps of Adam whose rate falls on a straight line to zero."""
     optimizer = torch.optim.Adam(machine.parameters(), lr=rate)
-    total = [torch.zeros_like(parameter) for parameter in machine.parameters()]
+    schedule = linear_decay(optimizer, steps)
     for step in range(steps):
-        late = step >= steps // 2
-        optimizer.param_groups[0]["lr"] = rate * (1 if not late else 0.1)
         optimizer.zero_grad()
         loss(step).backward()
         optimizer.step()
-        if late:
-            for sum_, parameter in zip(total, machine.parameters(), strict=True):
-                sum_ += parameter.detach()
-    with torch.no_grad():
-        for sum_, parameter in zip(total, machine.parameters(), strict=True):
-            parameter.copy_(sum_ / (steps - steps // 2))
+        schedule.step()
     return machine
 
 
 def _bars_and_stripes(settings: Settings) -> list[Claim]:
     """Return the divergence of a machine of nine visible and eight hidden units, the median of the seeds."""
     images, start = bars_and_stripes(3, 3), time.perf_counter()
-    steps = 50 if settings.quick else 3_000
+    steps = 50 if settings.quick else 12_000
     found = [divergence(stripes_machine(images, steps, seed), images) for seed in range(settings.seeds)]
     return [
         Claim(
@@ -74,13 +67,13 @@ def stripes_machine(images: Tensor, steps: int, seed: int) -> BoltzmannMachine:
     """Return a machine trained on the images by persistent chains, hidden units given the data by Gibbs sampling."""
     torch.manual_seed(seed)
     machine = BoltzmannMachine(images.shape[1] + 8, 8, initial_scale=0.1)
-    negatives = PersistentContrastiveDivergence(Gibbs(progress=False), chains=2_000, sweeps=5, seed=seed)
+    negatives = PersistentContrastiveDivergence(Gibbs(progress=False), chains=2_000, sweeps=10, seed=seed)
 
     def loss(step: int) -> Tensor:
-        positive = complete(machine, images, Gibbs(sweeps=10, progress=False), count=50, seed=seed * steps + step)
+        positive = complete(machine, images, Gibbs(sweeps=10, progress=False), count=30, seed=seed * steps + step)
         return negatives.objective(machine, images, positive)
 
-    averaged(machine, loss, steps=steps, rate=0.03)
+    descended(machine, loss, steps=steps, rate=0.05)
     return machine
 
 
@@ -126,7 +119,7 @@ def recovered(glass: Ising, steps: int, seed: int) -> float:
     machine.initialize_biases(draws.bits)
     negatives = PersistentContrastiveDivergence(Gibbs(progress=False), chains=4_096, sweeps=2, seed=seed)
     data = draws.unique()
-    averaged(machine, lambda _: negatives.objective(machine, draws.bits[:1], data), steps=steps, rate=0.02)
+    descended(machine, lambda _: negatives.objective(machine, draws.bits[:1], data), steps=steps, rate=0.02)
     difference = machine.to_ising().couplings - glass.couplings
     upper = torch.triu_indices(glass.sites, glass.sites, 1)
     return float(difference[upper[0], upper[1]].square().mean().sqrt())

@@ -1,0 +1,152 @@
+"""Likelihoods on MNIST, every pixel a bit drawn with the probability of its grey level; cases of `benchmarks/learning.py`.
+
+The test rows are one fixed draw. Everything that was chosen (rates, epochs) was chosen on the last 10,000 training images, held out.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+import harness
+from harness import Case, Claim, Settings
+from spinlight.datasets import mnist
+from spinlight.ising import dithered
+from spinlight.latent import QVAE, BernoulliPrior, BoltzmannPrior, LikelihoodBound, StraightThrough
+from spinlight.models import BoltzmannMachine, RestrictedBoltzmannMachine
+from spinlight.training import (
+    AnnealedImportance,
+    Batches,
+    LogLikelihood,
+    PersistentContrastiveDivergence,
+    log_likelihood,
+)
+
+SEEDS = 3
+
+
+def cases() -> list[Case]:
+    """Return every case, the short ones first."""
+    return [Case("mnist/qvae", _qvae), Case("mnist/rbm-784x500", _rbm)]
+
+
+def test_rows() -> Tensor:
+    """Return the test images as bits: one draw, the same for every model and seed."""
+    return dithered(mnist().test.intensities, 2026)
+
+
+def _rbm(settings: Settings) -> list[Claim]:
+    """Return the likelihood of a machine of 500 hidden units, its error, and the minutes that training took."""
+    torch.set_num_threads(harness.cores())
+    images, rows = mnist().train.intensities, test_rows()
+    found: list[LogLikelihood] = []
+    minutes: list[float] = []
+    for seed in range(1 if settings.quick else SEEDS):
+        start = time.perf_counter()
+        machine = trained_rbm(images[: 2_000 if settings.quick else None], 2 if settings.quick else EPOCHS, seed)
+        minutes.append((time.perf_counter() - start) / 60)
+        estimator = AnnealedImportance(chains=64, steps=100) if settings.quick else AIS
+        known = estimator.estimate(machine, seed=seed)
+        found.append(log_likelihood(machine, rows, partition=known))
+    row, values = "mnist/rbm-784x500", [each.pessimistic for each in found]
+    middle = found[values.index(statistics.median_low(values))]
+    known = {
+        "mean": middle.value,
+        "error of log Z": middle.log_partition_error,
+        "error of the rows": middle.standard_error,
+        "published CD-25": -86.3,
+    }
+    seconds = 60 * sum(minutes)
+    spread = (min(values), max(values))
+    return [
+        Claim(f"{row}/log-likelihood", statistics.median_low(values), "nats", spread, -85.0, known, seconds),
+        Claim(f"{row}/minutes", max(minutes), "min", (min(minutes), max(minutes)), 30.0, {}, seconds, "most"),
+    ]
+
+
+EPOCHS = 200
+AIS = AnnealedImportance(chains=512, steps=20_000)
+
+
+def trained_rbm(images: Tensor, epochs: int, seed: int, rate: float = 0.2) -> RestrictedBoltzmannMachine:
+    """Return a machine after persistent contrastive divergence by plain gradient descent, whose rate falls to zero."""
+    torch.manual_seed(seed)
+    machine = RestrictedBoltzmannMachine(images.shape[1], 500)
+    machine.initialize_biases(dithered(images, seed))
+    negatives = PersistentContrastiveDivergence(chains=100, seed=seed)
+    batches = Batches(images, 100, draw=dithered, seed=seed)
+    optimizer = torch.optim.SGD(machine.parameters(), lr=rate)
+    step, steps = 0, epochs * len(batches)
+    for _ in range(epochs):
+        for batch in batches:
+            optimizer.param_groups[0]["lr"] = rate * (1 - step / steps)
+            loss = negatives.objective(machine, batch)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            step += 1
+    return machine.requires_grad_(False)
+
+
+BITS, WIDTH, STEPS = 64, 400, 15_000
+
+
+def _qvae(settings: Settings) -> list[Claim]:
+    """Return what a Boltzmann prior is worth beside independent bits, everything else equal; row by row, of the same rows."""
+    torch.set_num_threads(harness.cores())
+    images, rows = mnist().train.intensities, test_rows()
+    rows, samples, steps = (rows[:100], 10, 50) if settings.quick else (rows[:2_000], 500, STEPS)
+    start, gains, errors, bounds = time.perf_counter(), [], [], {}
+    for seed in range(1 if settings.quick else SEEDS):
+        machine = bound_of(partial(BoltzmannMachine, BITS), images, rows, steps, samples, seed)
+        control = bound_of(None, images, rows, steps, samples, seed)
+        gain = machine.rows - control.rows
+        gains.append(float(gain.mean()))
+        errors.append(float(gain.std()) / len(gain) ** 0.5)
+        bounds[f"Boltzmann, seed {seed}"], bounds[f"independent, seed {seed}"] = machine.value, control.value
+    known = bounds | {"samples": samples, "rows": len(rows), "error of a gain": max(errors)}
+    known["error of log Z"] = machine.log_partition_error
+    spread = (min(gains), max(gains))
+    return [
+        Claim(
+            "mnist/qvae/gain",
+            statistics.median(gains),
+            "nats",
+            spread,
+            0.5,
+            known,
+            time.perf_counter() - start,
+        )
+    ]
+
+
+def bound_of(
+    make: partial[BoltzmannMachine] | None, images: Tensor, rows: Tensor, steps: int, samples: int, seed: int
+) -> LikelihoodBound:
+    """Return the importance-weighted bound of an autoencoder with a machine, or with independent bits, as its prior."""
+    torch.manual_seed(seed)
+    encoder = nn.Sequential(nn.Linear(784, WIDTH), nn.ReLU(), nn.Linear(WIDTH, BITS))
+    decoder = nn.Sequential(nn.Linear(BITS, WIDTH), nn.ReLU(), nn.Linear(WIDTH, 784))
+    prior = BernoulliPrior(BITS) if make is None else BoltzmannPrior(make(), chains=128, sweeps=1)
+    model = QVAE(encoder, decoder, prior, relaxation=StraightThrough())
+    networks = [*encoder.parameters(), *decoder.parameters()]
+    groups = [{"params": networks, "lr": 2e-3}, {"params": prior.parameters(), "lr": 1e-2}]
+    optimizer = torch.optim.Adam(groups)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, 2 * (1 - step / steps)))
+    batches, step = Batches(images, 128, draw=dithered, seed=seed), 0
+    while step < steps:
+        for batch in batches:
+            loss = model.training_loss(batch, kl_weight=min(1.0, step / (0.3 * steps)))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            step += 1
+            if step == steps:
+                break
+    prior.estimate()
+    return model.importance_weighted_bound(rows, samples=samples, seed=seed)
