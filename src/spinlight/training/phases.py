@@ -145,7 +145,7 @@ class ContrastiveDivergence(NegativePhase):
         """Return one row of all units, int8, per data row."""
         seed = self._next_seed()
         visible = bits_of(data, model.num_visible).reshape(-1, model.num_visible)
-        hidden = _hidden_spins(model, visible, self.chain, derive_seed(seed, 0))
+        hidden = hidden_spins(model, visible, self.chain, derive_seed(seed, 0))
         spins = torch.cat([spins_from_bits(visible).to(hidden), hidden], -1)
         problem = model.to_ising()
         state = self.chain.init(problem, len(spins), seed=derive_seed(seed, 1), initial=spins)
@@ -218,7 +218,7 @@ class PersistentContrastiveDivergence(NegativePhase):
         self._state = chain
 
 
-def _hidden_spins(model: AbstractBoltzmannMachine, visible: Tensor, chain: MarkovChain, seed: int) -> Tensor:
+def hidden_spins(model: AbstractBoltzmannMachine, visible: Tensor, chain: MarkovChain, seed: int) -> Tensor:
     """Return one draw of the hidden units given each row, int8, shape (batch, num_hidden)."""
     if model.needs_hidden:
         return chain.draw(model.to_ising(clamped=visible), 1, seed=seed).spins.squeeze(1)
