@@ -9,6 +9,7 @@ from spinlight.training.phases import (
     PersistentContrastiveDivergence,
     complete,
 )
+from spinlight.training.reverse_likelihood import LikelihoodBound, ReverseAnnealedLikelihood
 
 __all__ = [
     "AnnealedImportance",
@@ -17,10 +18,12 @@ __all__ = [
     "HasFreeEnergy",
     "HasIsing",
     "IndependentDraws",
+    "LikelihoodBound",
     "LogLikelihood",
     "NegativePhase",
     "PersistentContrastiveDivergence",
     "ReverseAnnealed",
+    "ReverseAnnealedLikelihood",
     "complete",
     "log_likelihood",
 ]

@@ -35,7 +35,7 @@ class Annealing(ABC):
     @property
     @abstractmethod
     def base_log_partition(self) -> float:
-        """log Z at b = 0, in which whatever is the same along the whole path counts too."""
+        """The log of Z at b = 0, in which whatever is the same along the whole path counts too."""
 
     @property
     @abstractmethod
@@ -110,7 +110,7 @@ class AllUnits(Annealing):
 
     @property
     def base_log_partition(self) -> float:
-        """sum_i log(2 cosh base_i), and the offset of E, which the weights leave out."""
+        """The sum of log(2 cosh base_i), less the offset of E, which the weights leave out."""
         return float(torch.logaddexp(self.base, -self.base).sum() - self.problem.offset)
 
     @property
@@ -189,7 +189,7 @@ class OneSide(Annealing):
 
     @property
     def base_log_partition(self) -> float:
-        """sum_i softplus(f_0)_i + sum_j softplus(g_0)_j."""
+        """The sum of softplus over f_0 and g_0."""
         return sum(float(functional.softplus(part).sum()) for part in self.base)
 
     @property
@@ -205,10 +205,14 @@ class OneSide(Annealing):
         """Walk on the kernels; see `Annealing.walk`."""
         from spinlight.kernels import sides
 
+        weight, kept, summed, base_kept, base_summed = (
+            part.to(torch.float32).numpy() for part in (self.weight, self.kept, self.summed, *self.base)
+        )
         with progress_bar("Annealed importance sampling") as report:
             end, log_weights = sides.annealed_side(
-                sides.Bipartite(*(part.to(torch.float32).numpy() for part in (self.weight, self.kept, self.summed))),
-                *(part.to(torch.float32).numpy() for part in self.base),
+                sides.Bipartite(weight, kept, summed),
+                base_kept,
+                base_summed,
                 states.to("cpu", torch.int8).numpy(),
                 path.numpy(),
                 seed=seed,

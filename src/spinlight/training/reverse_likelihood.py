@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from spinlight._checks import positive_integer
-from spinlight._errors import InvalidSettingError
+from spinlight._errors import InvalidSettingError, ProblemTooLargeError
 from spinlight._random import Seed, derive_seed, resolve_seed
 from spinlight.ising import spins_from_bits
+from spinlight.ising.enumeration import MOST_TABLED_SITES
 from spinlight.models import AbstractBoltzmannMachine, RestrictedBoltzmannMachine
 from spinlight.samplers import Exact
 from spinlight.training.annealing import Annealing, OneSide, increasing
@@ -98,33 +99,37 @@ class ReverseAnnealedLikelihood:
         Cost:
             rows * chains * steps sweeps; for hidden units that are connected, 2^num_hidden states per row beside.
         """
-        if not isinstance(model, AbstractBoltzmannMachine):
-            raise InvalidSettingError(f"reverse annealing needs a Boltzmann machine, got a {type(model).__name__}")
+        _require_startable(model)
         visible, resolved = data_rows(model, rows).to("cpu"), resolve_seed(seed)
-        annealing = _visible_path(model)
-        annealing = with_base(annealing, model, self.base_rows, 256, self.steps, derive_seed(resolved, 0))
-        size = max(1, _CHAINS // self.chains)
-        parts = [
-            self._log_weights(annealing, model, part, derive_seed(resolved, 1 + k))
-            for k, part in enumerate(visible.split(size))
-        ]
-        logs, error = log_means(torch.cat(parts))
-        logs = log_sums(model, visible) - annealing.base_log_partition + logs
+        annealing = with_base(visible_path(model), model, self.base_rows, 256, self.steps, derive_seed(resolved, 0))
+        logs, error = log_means(
+            torch.cat(
+                [
+                    reverse_log_weights(
+                        annealing, model, part, self.chains, self.steps, seed=derive_seed(resolved, 1 + k)
+                    )
+                    for k, part in enumerate(visible.split(max(1, _CHAINS // self.chains)))
+                ]
+            )
+        )
         spread = float(logs.std()) / math.sqrt(len(logs)) if len(logs) > 1 else math.nan
         method = f"reverse annealing of data, {self.chains} chains of {self.steps} steps each"
         return LikelihoodBound(float(logs.mean()), spread, error, len(logs), method)
 
-    def _log_weights(self, annealing: Annealing, model: AbstractBoltzmannMachine, rows: Tensor, seed: int) -> Tensor:
-        """Return log w of the chains that walk back from each row, shape (rows, chains), without what the row itself adds."""
-        # The first step has no length: it moves the row by the machine's own transition, and weighs nothing.
-        path = torch.cat([torch.ones(1, dtype=torch.float64), increasing(self.steps).flip(0)])
-        start = annealing.part(_started(model, rows, self.chains, derive_seed(seed, 0)))
-        _, log_weights = annealing.walk(start, path, seed=derive_seed(seed, 1))
-        return log_weights.reshape(len(rows), self.chains)
+
+def reverse_log_weights(
+    annealing: Annealing, model: AbstractBoltzmannMachine, rows: Tensor, chains: int, steps: int, *, seed: int
+) -> Tensor:
+    """Return log w of chains that walk back from each row, shape (rows, chains): each w has the mean p_ann(row)."""
+    # The first step has no length: it moves the row by the machine's own transition, and weighs nothing.
+    path = torch.cat([torch.ones(1, dtype=torch.float64), increasing(steps).flip(0)])
+    start = annealing.part(_started(model, rows, chains, derive_seed(seed, 0)))
+    _, log_weights = annealing.walk(start, path, seed=derive_seed(seed, 1))
+    return (log_sums(model, rows) - annealing.base_log_partition)[:, None] + log_weights.reshape(len(rows), chains)
 
 
 def log_means(log_weights: Tensor) -> tuple[Tensor, float]:
-    """Return log <w> of each row of weights, shape (rows,), and the standard error of their mean, by the delta method."""
+    """Return log <w> of each row's weights, shape (rows,), and the standard error of the mean of these, by the delta method."""
     chains = log_weights.shape[1]
     means = torch.logsumexp(log_weights, 1) - math.log(chains)
     if chains == 1:
@@ -133,7 +138,18 @@ def log_means(log_weights: Tensor) -> tuple[Tensor, float]:
     return means, float(variances.sum().sqrt()) / len(means)
 
 
-def _visible_path(model: AbstractBoltzmannMachine) -> Annealing:
+def _require_startable(model: object) -> None:
+    if not isinstance(model, AbstractBoltzmannMachine):
+        raise InvalidSettingError(f"reverse annealing needs a Boltzmann machine, got a {type(model).__name__}")
+    if model.needs_hidden and model.num_hidden > MOST_TABLED_SITES:
+        raise ProblemTooLargeError(
+            f"reverse annealing starts from exact draws of the {model.num_hidden} hidden units given each row; the limit is "
+            f"{MOST_TABLED_SITES} where they are connected to each other. Those of a RestrictedBoltzmannMachine are summed out at any size"
+        )
+
+
+def visible_path(model: AbstractBoltzmannMachine) -> Annealing:
+    """Return the path of a restricted machine's visible side, or of all units of any other."""
     if isinstance(model, RestrictedBoltzmannMachine):
         return OneSide.of(model, 1.0, visible_kept=True)
     return annealing_of(model, 1.0)
