@@ -167,6 +167,7 @@ PUBLIC = {
     "spinlight.training": [
         "AnnealedImportance",
         "ContrastiveDivergence",
+        "DrawnPartition",
         "ExactPartition",
         "HasFreeEnergy",
         "HasIsing",
@@ -177,6 +178,7 @@ PUBLIC = {
         "PersistentContrastiveDivergence",
         "ReverseAnnealed",
         "ReverseAnnealedLikelihood",
+        "TemperedPartition",
         "complete",
         "log_likelihood",
     ],

@@ -1,6 +1,8 @@
 """Where models meet samplers: the phases of the gradient, log Z, and likelihoods."""
 
+from spinlight.training.drawn_partition import DrawnPartition
 from spinlight.training.likelihood import HasFreeEnergy, LogLikelihood, log_likelihood
+from spinlight.training.multihistogram import TemperedPartition
 from spinlight.training.partition import AnnealedImportance, ExactPartition, HasIsing, ReverseAnnealed
 from spinlight.training.phases import (
     ContrastiveDivergence,
@@ -14,6 +16,7 @@ from spinlight.training.reverse_likelihood import LikelihoodBound, ReverseAnneal
 __all__ = [
     "AnnealedImportance",
     "ContrastiveDivergence",
+    "DrawnPartition",
     "ExactPartition",
     "HasFreeEnergy",
     "HasIsing",
@@ -24,6 +27,7 @@ __all__ = [
     "PersistentContrastiveDivergence",
     "ReverseAnnealed",
     "ReverseAnnealedLikelihood",
+    "TemperedPartition",
     "complete",
     "log_likelihood",
 ]

@@ -72,10 +72,15 @@ class Annealing(ABC):
         """Return the path from a base fitted to a run along this one, in which chains with large weights count more."""
         start = self.draw_base(chains, derive_seed(seed, 0))
         states, log_weights = self.walk(start, increasing(steps), seed=derive_seed(seed, 1))
-        weights = tempered(log_weights, max(_EFFECTIVE_SHARE, min(1.0, FEWEST_EFFECTIVE / chains)))
-        weights = (1 - _EVENLY) * weights + _EVENLY / chains
-        targets = (torch.arange(chains) + uniform(derive_seed(seed, 2), 1)) / chains
-        return self.fitted(states[positions_of(weights, targets)], derive_seed(seed, 3))
+        return self.fitted(resampled(states, log_weights, derive_seed(seed, 2)), derive_seed(seed, 3))
+
+
+def resampled(states: Tensor, log_weights: Tensor, seed: int) -> Tensor:
+    """Return as many of the states, a quarter of them taken evenly and the rest by their tempered weights."""
+    chains = len(states)
+    weights = tempered(log_weights, max(_EFFECTIVE_SHARE, min(1.0, FEWEST_EFFECTIVE / chains)))
+    targets = (torch.arange(chains) + uniform(seed, 1)) / chains
+    return states[positions_of((1 - _EVENLY) * weights + _EVENLY / chains, targets)]
 
 
 def increasing(steps: int) -> Tensor:

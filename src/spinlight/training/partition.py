@@ -65,7 +65,7 @@ class ExactPartition:
         if isinstance(model, RestrictedBoltzmannMachine):
             value = SmallerSide(model, self.beta).log_partition()
         else:
-            value = float(log_partition(_problem(model), self.beta))
+            value = float(log_partition(problem_of(model), self.beta))
         return LogPartition(value, 0.0, value, value, "enumeration")
 
 
@@ -181,14 +181,14 @@ class ReverseAnnealed:
         """Return twice as many independent draws as there are chains."""
         if isinstance(model, RestrictedBoltzmannMachine):
             return SmallerSide(model, self.beta).draw(2 * self.chains, seed)
-        return Exact(beta=self.beta).draw(_problem(model), 2 * self.chains, seed=seed).spins
+        return Exact(beta=self.beta).draw(problem_of(model), 2 * self.chains, seed=seed).spins
 
 
 def annealing_of(model: Model, beta: float) -> Annealing:
     """Return the path from the uniform law to a model: of the smaller side of a restricted machine, else of all units."""
     if isinstance(model, RestrictedBoltzmannMachine):
         return OneSide.of(model, beta, visible_kept=model.num_visible <= model.num_hidden)
-    problem = _problem(model).scaled(beta)
+    problem = problem_of(model).scaled(beta)
     return AllUnits(problem, torch.zeros(problem.sites, dtype=torch.float64))
 
 
@@ -222,7 +222,8 @@ def _check(chains: int, steps: int, beta: float) -> None:
     nonnegative_number("beta", beta)
 
 
-def _problem(model: Model) -> Ising:
+def problem_of(model: Model) -> Ising:
+    """Return a single Ising problem, or the one of a model."""
     if not isinstance(model, Ising | HasIsing):
         raise InvalidProblemError(
             f"log Z is that of an Ising problem, or of a model with to_ising(); got a {type(model).__name__}"
