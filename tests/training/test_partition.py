@@ -142,7 +142,9 @@ def test_one_side_of_a_restricted_machine_has_unbiased_weights_however_few_the_s
 @pytest.mark.filterwarnings("ignore:the mean weight")
 @pytest.mark.parametrize("sizes", [(8, 9), (9, 8)])
 def test_few_steps_bracket_a_restricted_machine_too(sizes: tuple[int, int]) -> None:
-    machine = random_machine(RestrictedBoltzmannMachine(*sizes), seed=7, scale=0.0)  # no fields on spins: two even wells
+    machine = random_machine(
+        RestrictedBoltzmannMachine(*sizes), seed=7, scale=0.0
+    )  # no fields on spins: two even wells
     for parameter, value in zip(machine.parameters(), (1.0, -sizes[1] / 2, -sizes[0] / 2), strict=True):
         parameter.data.fill_(value)
     exact = ExactPartition().estimate(machine).value

@@ -76,7 +76,7 @@ class AnnealedImportance:
     p_b(x) ~ p_base(x)^(1 - b) exp(-b beta E(x)),  Z / Z_base = <w>,  log w = sum_k log p_{b_{k+1}}(x_k) - log p_{b_k}(x_k)
 
     with p_b not normalised, and one heat-bath sweep of all units per step. Of a restricted Boltzmann machine the larger side is summed
-    out exactly and chains of the smaller one walk by block Gibbs: less variance, in a fifth of the time. The base has only fields,
+    out exactly and chains of the smaller one walk by block Gibbs: less variance in less time. The base has only fields,
     fitted to a short pilot run so that the path starts near the model. The weights are unbiased for Z whatever the mixing; the log
     of their mean is therefore below log Z in expectation.
 
