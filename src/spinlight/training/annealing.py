@@ -21,8 +21,8 @@ from spinlight.models import RestrictedBoltzmannMachine
 from spinlight.samplers import independent_fields
 
 _EFFECTIVE_SHARE = 1 / 8
-"""Part of a pilot run that its weights, tempered, leave effective. Most chains may end where Z is not: with plain averages two
-machines of 784 by 500 units came out 1 and 17 nats too low."""
+"""Part of a pilot run that its weights, tempered, leave effective. Most chains may end where Z is not: with plain averages a
+machine of 784 by 500 units came out 17 nats too low."""
 
 _EVENLY = 1 / 4
 """Part of a base that is fitted to all pilot chains alike. Weights alone can pick one of two wells, and a base that leaves the other
@@ -163,7 +163,7 @@ class OneSide(Annealing):
     p_b(x) ~ exp(f_b.x) prod_j (1 + exp(g_b + b x W)_j),  f_b = (1 - b) f_0 + b f,  g_b = (1 - b) g_0 + b g
 
     The base f_0, g_0 has fields on both sides: without those of the side that is summed out (g_0 = 0, or g_0 = g) the path from the
-    same f_0 ended 2 to 28 nats too low on machines of 784 by 500 units.
+    same f_0 ended 1 to 28 nats lower on two machines of 784 by 500 units.
 
     Args:
         weight: W, shape (kept, summed), the wanted inverse temperature multiplied in.
