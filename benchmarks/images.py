@@ -16,7 +16,7 @@ import harness
 from harness import Case, Claim, Settings
 from spinlight.datasets import mnist
 from spinlight.ising import dithered
-from spinlight.latent import QVAE, BernoulliPrior, BoltzmannPrior, LikelihoodBound, StraightThrough
+from spinlight.latent import QVAE, BernoulliPrior, BoltzmannPrior, ImportanceWeightedBound, StraightThrough
 from spinlight.models import BoltzmannMachine, RestrictedBoltzmannMachine
 from spinlight.training import (
     AnnealedImportance,
@@ -126,7 +126,7 @@ def _qvae(settings: Settings) -> list[Claim]:
 
 def bound_of(
     make: partial[BoltzmannMachine] | None, images: Tensor, rows: Tensor, steps: int, samples: int, seed: int
-) -> LikelihoodBound:
+) -> ImportanceWeightedBound:
     """Return the importance-weighted bound of an autoencoder with a machine, or with independent bits, as its prior."""
     torch.manual_seed(seed)
     encoder = nn.Sequential(nn.Linear(784, WIDTH), nn.ReLU(), nn.Linear(WIDTH, BITS))

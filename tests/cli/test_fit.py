@@ -21,7 +21,7 @@ from spinlight.models import RestrictedBoltzmannMachine
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
 
-WORDS = ["--hidden", "4", "--epochs", "3", "--chains", "20", "--quiet"]
+WORDS = ["--hidden", "4", "--epochs", "3", "--chains", "20", "--threads", "1", "--quiet"]
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def test_a_file_of_text_is_read_and_a_damaged_one_named(tmp_path: Path, capsys: 
 
 def test_an_interrupted_fit_is_gone_on_with_and_ends_as_one_that_was_not(rows: Path, tmp_path: Path) -> None:
     """A real Ctrl-C in a real process: status 130, a checkpoint, and the same weights after --resume."""
-    common = ["--hidden", "4", "--epochs", "400", "--chains", "20", "--quiet"]
+    common = ["--hidden", "4", "--epochs", "400", "--chains", "20", "--threads", "1", "--quiet"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     out = tmp_path / "cut"
     command = [sys.executable, "-m", "spinlight", "fit", str(rows), "--out", str(out), *common]

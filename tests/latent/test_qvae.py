@@ -26,7 +26,7 @@ from spinlight.latent import (
     BernoulliLikelihood,
     BernoulliPrior,
     BoltzmannPrior,
-    LikelihoodBound,
+    ImportanceWeightedBound,
     NormalLikelihood,
     OverlappingExponentials,
     PowerFunction,
@@ -280,10 +280,10 @@ def test_the_error_of_log_partition_does_not_shrink_with_the_rows() -> None:
 
 
 def test_an_error_that_nobody_knows_stays_unknown() -> None:
-    bound = LikelihoodBound(torch.tensor([-3.0, -4.0]), 1, math.nan)
+    bound = ImportanceWeightedBound(torch.tensor([-3.0, -4.0]), 1, math.nan)
     assert math.isnan(bound.standard_error)
     assert math.isnan(bound.lower)
-    assert math.isnan(LikelihoodBound(torch.tensor([-3.0]), 1, 0.0).row_error)
+    assert math.isnan(ImportanceWeightedBound(torch.tensor([-3.0]), 1, 0.0).row_error)
 
 
 def test_the_row_error_is_the_spread_of_repetitions() -> None:
@@ -295,7 +295,7 @@ def test_the_row_error_is_the_spread_of_repetitions() -> None:
 
 
 def test_a_bound_shows_its_value_and_both_errors() -> None:
-    bound = LikelihoodBound(torch.tensor([-3.0, -5.0]), 10, 0.25)
+    bound = ImportanceWeightedBound(torch.tensor([-3.0, -5.0]), 10, 0.25)
     assert str(bound) == "log p(x) >= -4.00 +/- 1.00 (rows) +/- 0.25 (log Z), 10 samples"
 
 

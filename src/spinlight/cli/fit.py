@@ -44,6 +44,10 @@ def fit(
         float, typer.Option(help="Share of the rows that is not trained on, where no other part is published.")
     ] = 0.1,
     seed: Annotated[int, typer.Option(help="The same seed gives the same result on one machine.")] = 0,
+    threads: Annotated[
+        int | None,
+        typer.Option(help="Of torch. One is faster for small machines, and on a busy computer; all by default."),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from an interrupted fit of the same folder.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar and no summary.")] = False,
@@ -59,6 +63,8 @@ def fit(
         rows = _rows(data, held_out, seed, real=machine == "gaussian")
         import torch
 
+        from spinlight._checks import thread_count
+        from spinlight._threads import torch_threads
         from spinlight.training import Batches, EnergyTask, fit_machine, linear_decay
 
         torch.manual_seed(seed)
@@ -69,15 +75,16 @@ def fit(
             schedule=linear_decay,
         )
         batches = Batches(rows.train, batch, draw=rows.draw, seed=seed)
-        fitted = fit_machine(
-            task,
-            batches,
-            out,
-            epochs=epochs,
-            held_out=rows.held_out,
-            resume=resume,
-            progress=epochs_shown(quiet or as_json),
-        )
+        with torch_threads(thread_count(threads)):
+            fitted = fit_machine(
+                task,
+                batches,
+                out,
+                epochs=epochs,
+                held_out=rows.held_out,
+                resume=resume,
+                progress=epochs_shown(quiet or as_json),
+            )
         if as_json:
             print(json.dumps(fitted.metrics, indent=2, allow_nan=False))
         elif not quiet:

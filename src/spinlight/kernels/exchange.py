@@ -69,11 +69,13 @@ class Tally(NamedTuple):
         chances: sum of the chances of swaps between a rung and the next, (rungs - 1,) float64, added to.
         trips: arrivals on the last rung of chains that come from the first, (ladders,) int64, added to.
         records: states of the last rung, (ladders, records, sites) int8, written.
+        gaps: E + sum_i base_i s_i of the chain on every rung, (ladders, records, rungs) float32, written.
     """
 
     chances: Any
     trips: Any
     records: Any
+    gaps: Any
 
 
 class Plan(NamedTuple):
@@ -137,9 +139,11 @@ def swap_rungs(unit, tally, parts, energies, words, parity):
 
 
 @njit(nogil=True)
-def record(unit, tally, index):
-    """Write the states of the last rungs."""
+def record(unit, tally, index, energies):
+    """Write the states of the last rungs, and the energies of all."""
     for ladder in range(unit.lane.shape[0]):
+        for r in range(unit.lane.shape[1]):
+            tally.gaps[ladder, index, r] = energies[unit.lane[ladder, r]]
         lane = unit.lane[ladder, unit.lane.shape[1] - 1]
         spins = unit.spins[lane // 16]
         for i in range(tally.records.shape[2]):
@@ -152,7 +156,7 @@ def finish_sweep(unit, tally, plan, k, energies, words, sweep):
     unit_words(words, unit, _SWAPS, sweep)
     swap_rungs(unit, tally, plan.parts, energies, words, (plan.first_sweep + k) % 2)
     if plan.every and (k + 1) % plan.every == 0:
-        record(unit, tally, (k + 1) // plan.every - 1)
+        record(unit, tally, (k + 1) // plan.every - 1, energies)
 
 
 @njit(nogil=True, cache=True)

@@ -22,11 +22,13 @@ class Swapped:
         records: states of the last rung, (ladders, records, sites) int8.
         chances: mean chance of a swap between each rung and the next, (rungs - 1,); NaN where none was tried.
         trips: arrivals of chains on the last rung that come from the first, (ladders,).
+        gaps: E + sum_i base_i s_i of the chain on every rung at each record, (ladders, records, rungs) float32.
     """
 
     records: NDArray[np.int8]
     chances: NDArray[np.float64]
     trips: NDArray[np.int64]
+    gaps: Floats
 
 
 class Ladders:
@@ -120,6 +122,7 @@ class Ladders:
             np.concatenate([tally.records for tally in tallies]),
             np.divide(chances, tries, out=np.full(len(tries), np.nan), where=tries > 0),
             np.concatenate([tally.trips for tally in tallies]),
+            np.concatenate([tally.gaps for tally in tallies]),
         )
 
     def _tally(self, unit: exchange.Unit, records: int) -> exchange.Tally:
@@ -128,4 +131,5 @@ class Ladders:
             np.zeros(self._rungs - 1),
             np.zeros(ladders, np.int64),
             np.zeros((ladders, records, self._sites), np.int8),
+            np.zeros((ladders, records, self._rungs), np.float32),
         )

@@ -20,11 +20,11 @@ COLUMNS = 8
 
 
 def panels_of(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return a symmetric matrix as panels of columns, (panels, sites, 8), zeros beyond the last site."""
-    sites = len(matrix)
-    padded = np.zeros((sites, -(-sites // COLUMNS) * COLUMNS), np.float32)
-    padded[:, :sites] = matrix
-    return np.ascontiguousarray(padded.reshape(sites, -1, COLUMNS).transpose(1, 0, 2))
+    """Return a matrix, (rows, columns), as panels of columns, (panels, rows, 8), zeros beyond the last column."""
+    rows, columns = matrix.shape
+    padded = np.zeros((rows, padded_sites(columns)), np.float32)
+    padded[:, :columns] = matrix
+    return np.ascontiguousarray(padded.reshape(rows, -1, COLUMNS).transpose(1, 0, 2))
 
 
 def padded_sites(sites: int) -> int:
@@ -54,7 +54,7 @@ def _product(result, couplings, vectors):
 
 @njit(nogil=True, fastmath={"contract"})
 def dense_product(result, panels, vectors):
-    """Write J times the vectors, J as panels."""
+    """Write J times the vectors, J transposed as panels: (columns of panels, sites) times (sites,) in every lane."""
     zero = splat(f32(0.0))
     for p in range(panels.shape[0]):
         panel, at = panels[p], 16 * COLUMNS * p

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from spinlight.kernels.oscillators import Drive, Optics
+    from spinlight.kernels.sides import Bipartite
 
 Words = NDArray[np.uint32]
 
@@ -126,6 +127,33 @@ def annealed_weights(
             one = np.ones(1)
             spins = sweep_chains(there * couplings, mixed, spins, one, heat_bath=True, seed=seed, first_sweep=k)
     return spins, log_weights
+
+
+def annealed_side(
+    machine: Bipartite,
+    base_kept: NDArray[np.float64],
+    base_summed: NDArray[np.float64],
+    bits: NDArray[np.int8],
+    path: NDArray[np.float64],
+    *,
+    seed: int,
+) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
+    """Return chains and log weights of one side of a bipartite machine; see `kernels.sides.annealed_side`."""
+    weight, kept, summed = (np.asarray(part, np.float64) for part in (machine.weight, machine.kept, machine.summed))
+    x, log_weights, offset = bits.astype(np.float64), np.zeros(len(bits)), 4 * -(-len(kept) // 4)
+    for k, (here, there) in enumerate(pairwise(path)):
+        old, new = ((1 - b) * base_summed + b * (summed + x @ weight) for b in (here, there))
+        log_weights += (there - here) * (x @ (kept - base_kept)) + (np.logaddexp(0, new) - np.logaddexp(0, old)).sum(1)
+        if k + 2 < len(path):
+            words = visit_words(seed, len(x), offset + len(summed), k)
+            y = _bits(new, words[:, offset:])
+            x = _bits((1 - there) * base_kept + there * (kept + y @ weight.T), words[:, : len(kept)])
+    return x.astype(np.int8), log_weights
+
+
+def _bits(logits: NDArray[np.float64], words: Words) -> NDArray[np.float64]:
+    """Return bits that are 1 with probability sigmoid(logits): where u < p, u = (word + 1/2) / 2^32."""
+    return np.asarray((words + 0.5) / 2.0**32 < 1 / (1 + np.exp(-logits)), np.float64)
 
 
 def step_normals(seed: int, runs: int, sites: int, step: int, stream: int = 1) -> NDArray[np.float64]:

@@ -2,7 +2,7 @@
 
 from spinlight.latent.base import Prior, entropy
 from spinlight.latent.bernoulli import BernoulliPrior
-from spinlight.latent.bounds import Elbo, LikelihoodBound
+from spinlight.latent.bounds import Elbo, ImportanceWeightedBound
 from spinlight.latent.likelihoods import BernoulliLikelihood, Likelihood, NormalLikelihood
 from spinlight.latent.priors import BoltzmannPrior
 from spinlight.latent.qvae import QVAE
@@ -18,8 +18,8 @@ __all__ = [
     "BernoulliPrior",
     "BoltzmannPrior",
     "Elbo",
+    "ImportanceWeightedBound",
     "Likelihood",
-    "LikelihoodBound",
     "NormalLikelihood",
     "OverlappingExponentials",
     "PowerFunction",

@@ -42,7 +42,7 @@ class Elbo:
 
 
 @dataclass(frozen=True, eq=False)
-class LikelihoodBound:
+class ImportanceWeightedBound:
     """An importance-weighted lower bound on the mean log p(x), and its two independent errors.
 
     Args:

@@ -16,7 +16,7 @@ from spinlight._errors import InvalidSettingError, InvalidStateError
 from spinlight._random import Seed, derive_seed, resolve_seed, uniform
 from spinlight.ising import SupportsDraw
 from spinlight.latent.base import Prior
-from spinlight.latent.bounds import Elbo, LikelihoodBound
+from spinlight.latent.bounds import Elbo, ImportanceWeightedBound
 from spinlight.latent.likelihoods import BernoulliLikelihood, Likelihood
 from spinlight.latent.relaxations.base import Relaxation
 from spinlight.latent.relaxations.spike import SpikeAndExponential
@@ -116,7 +116,7 @@ class QVAE(nn.Module):
     @torch.no_grad()
     def importance_weighted_bound(
         self, x: Tensor, *, samples: int = 100, seed: Seed = None, chunk: int = 4096
-    ) -> LikelihoodBound:
+    ) -> ImportanceWeightedBound:
         """Return a lower bound on the mean log p(x) that rises to it with the number of samples.
 
         L_k = log (1/k) sum_i p(x | zeta_i) p(z_i) / q(z_i | x),  z_i ~ q(z | x),  zeta_i ~ r(zeta | z_i)
@@ -147,7 +147,7 @@ class QVAE(nn.Module):
         known = self.prior.log_partition
         with _evaluating(self):
             parts = [self._log_mean_weight(rows, samples, chunk, generator) for rows in x.split(chunk)]
-        return LikelihoodBound(torch.cat(parts).cpu() - known.value, samples, known.standard_error)
+        return ImportanceWeightedBound(torch.cat(parts).cpu() - known.value, samples, known.standard_error)
 
     def _log_mean_weight(self, x: Tensor, samples: int, chunk: int, generator: torch.Generator) -> Tensor:
         """Return the bound of each row but for log Z, float64, a number of samples at a time."""

@@ -150,6 +150,21 @@ class ParallelTempering(Sampler):
         return None if initial is None else given[..., torch.arange(self.even_ladders) % count, :]
 
 
+@dataclass(frozen=True, eq=False)
+class LadderEnergies:
+    """What ladders say of the laws p_b(s) ~ exp(-b G(s) + sum_i g_i s_i) on their rungs, G = beta E + sum_i g_i s_i without E's offset.
+
+    Args:
+        rungs: values of b, (rungs,).
+        gaps: G of the state on every rung, one record after the other, (ladders, records, rungs).
+        trips: how often a chain came from the first rung to the last.
+    """
+
+    rungs: NDArray[np.float64]
+    gaps: NDArray[np.float64]
+    trips: int
+
+
 class LadderRun:
     """The ladders of a `ParallelTempering` at work on a problem: they settle, and then give draws for as long as wanted.
 
@@ -183,6 +198,13 @@ class LadderRun:
         records = torch.from_numpy(swapped.records).reshape(-1, self._sampler.even_ladders, per_ladder, sites)
         spins = records[:, :ladders].transpose(1, 2).reshape(-1, per_ladder * ladders, sites)
         return spins[0] if self._problem.batch is None else spins
+
+    def energies(self, per_ladder: int, report: Progress | None = None) -> LadderEnergies:
+        """Return what all rungs show at `per_ladder` times, of a single problem."""
+        swapped = self._last = self._run(
+            per_ladder * self._sampler.sweeps_between, self._sampler.sweeps_between, report
+        )
+        return LadderEnergies(self._rungs, swapped.gaps.astype(np.float64), int(swapped.trips.sum()))
 
     def draws_of(self, spins: Tensor, sweeps: int, seconds: float) -> Draws:
         """Return states as draws that report on the ladder."""

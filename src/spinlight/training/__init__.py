@@ -12,10 +12,13 @@ from spinlight._checks import require_extra
 from spinlight.training.batches import Batches
 from spinlight.training.centring import CentredGradient
 from spinlight.training.contrastive import ContrastiveDivergence, PersistentContrastiveDivergence
+from spinlight.training.drawn_partition import DrawnPartition
 from spinlight.training.likelihood import HasFreeEnergy, LogLikelihood, log_likelihood
+from spinlight.training.multihistogram import TemperedPartition
 from spinlight.training.partition import AnnealedImportance, ExactPartition, HasIsing, ReverseAnnealed
 from spinlight.training.phases import IndependentDraws, NegativePhase, complete
 from spinlight.training.reuse import ReusedDraws
+from spinlight.training.reverse_likelihood import LikelihoodBound, ReverseAnnealedLikelihood
 
 if TYPE_CHECKING:
     from spinlight.training.fit import FittedMachine, fit_machine
@@ -38,6 +41,7 @@ __all__ = [
     "Batches",
     "CentredGradient",
     "ContrastiveDivergence",
+    "DrawnPartition",
     "EnergyTask",
     "ExactPartition",
     "FittedMachine",
@@ -46,12 +50,15 @@ __all__ = [
     "HasIsing",
     "IndependentDraws",
     "InterruptedFitError",
+    "LikelihoodBound",
     "LikelihoodMonitor",
     "LogLikelihood",
     "NegativePhase",
     "PersistentContrastiveDivergence",
     "ReusedDraws",
     "ReverseAnnealed",
+    "ReverseAnnealedLikelihood",
+    "TemperedPartition",
     "complete",
     "fit_machine",
     "linear_decay",

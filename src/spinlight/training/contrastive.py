@@ -66,7 +66,7 @@ class ContrastiveDivergence(NegativePhase):
     def _walked(self, model: AbstractBoltzmannMachine, data: Tensor, seed: int) -> Tensor:
         chain = _DEFAULT if self.sampler is None else self.sampler
         visible = bits_of(data, model.num_visible).reshape(-1, model.num_visible)
-        hidden = _hidden_spins(model, visible, chain, derive_seed(seed, 0))
+        hidden = hidden_spins(model, visible, chain, derive_seed(seed, 0))
         spins = torch.cat([spins_from_bits(visible).to(hidden), hidden], -1)
         problem = model.to_ising()
         state = chain.init(problem, len(spins), seed=derive_seed(seed, 1), initial=spins)
@@ -202,7 +202,7 @@ def _from_hidden(model: SupportsGibbsStep, hidden: Tensor, sweeps: int, seed: in
 _DEFAULT = Gibbs(progress=False)
 
 
-def _hidden_spins(model: AbstractBoltzmannMachine, visible: Tensor, chain: MarkovChain, seed: int) -> Tensor:
+def hidden_spins(model: AbstractBoltzmannMachine, visible: Tensor, chain: MarkovChain, seed: int) -> Tensor:
     """Return one draw of the hidden units given each row, int8, shape (batch, num_hidden)."""
     if model.needs_hidden:
         return chain.draw(model.to_ising(clamped=visible), 1, seed=seed).spins.squeeze(1)

@@ -61,7 +61,6 @@ class LogLikelihood:
         )
 
 
-@torch.no_grad()
 def log_likelihood(
     model: AbstractBoltzmannMachine | HasFreeEnergy, rows: Tensor, *, partition: LogPartition
 ) -> LogLikelihood:
@@ -95,16 +94,14 @@ def log_likelihood(
         raise InvalidSettingError(
             f"partition must be a LogPartition, as an estimator's estimate(model) returns it, got {type(partition).__name__}"
         )
-    states = _rows(model, rows)
-    sums = torch.cat([_log_sum(model, part).to("cpu", torch.float64) for part in states.split(_ROWS)])
-    if not bool(sums.isfinite().all()):
-        raise InvalidProblemError("energies of the rows are NaN or infinite; is the learning rate too high?")
+    sums = log_sums(model, data_rows(model, rows))
     error = float(sums.std()) / math.sqrt(len(sums)) if len(sums) > 1 else math.nan
     value = float(sums.mean()) - partition.value
     return LogLikelihood(value, error, partition.standard_error, len(sums), partition.method)
 
 
-def _rows(model: object, rows: Tensor) -> Tensor:
+def data_rows(model: object, rows: Tensor) -> Tensor:
+    """Return data rows, bits where the model is a Boltzmann machine, or refuse them."""
     if not isinstance(model, AbstractBoltzmannMachine | HasFreeEnergy):
         raise InvalidProblemError(
             f"a likelihood is that of a Boltzmann machine or of a model with free_energy(visible), got a {type(model).__name__}"
@@ -117,8 +114,16 @@ def _rows(model: object, rows: Tensor) -> Tensor:
     return states
 
 
-def _log_sum(model: AbstractBoltzmannMachine | HasFreeEnergy, rows: Tensor) -> Tensor:
-    """Return log sum_h exp(-E(v, h)) of each row."""
+@torch.no_grad()
+def log_sums(model: AbstractBoltzmannMachine | HasFreeEnergy, rows: Tensor) -> Tensor:
+    """Return log sum_h exp(-E(v, h)) of each row, float64, on the CPU."""
+    sums = torch.cat([_log_sums(model, part).to("cpu", torch.float64) for part in rows.split(_ROWS)])
+    if not bool(sums.isfinite().all()):
+        raise InvalidProblemError("energies of the rows are NaN or infinite; is the learning rate too high?")
+    return sums
+
+
+def _log_sums(model: AbstractBoltzmannMachine | HasFreeEnergy, rows: Tensor) -> Tensor:
     if isinstance(model, HasFreeEnergy):
         return -model.free_energy(rows)
     if model.num_hidden == 0:
