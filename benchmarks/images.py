@@ -23,6 +23,7 @@ from spinlight.training import (
     Batches,
     LogLikelihood,
     PersistentContrastiveDivergence,
+    ReverseAnnealedLikelihood,
     log_likelihood,
 )
 
@@ -45,19 +46,25 @@ def _rbm(settings: Settings) -> list[Claim]:
     images, rows = mnist().train.intensities, test_rows()
     found: list[LogLikelihood] = []
     minutes: list[float] = []
+    reverse: list[float] = []
+    base = dithered(images[:2_000], 1)
+    chains, steps, few = (64, 100, 10) if settings.quick else (512, 20_000, 500)
     for seed in range(1 if settings.quick else SEEDS):
         start = time.perf_counter()
         machine = trained_rbm(images[: 2_000 if settings.quick else None], 2 if settings.quick else EPOCHS, seed)
         minutes.append((time.perf_counter() - start) / 60)
-        estimator = AnnealedImportance(chains=64, steps=100) if settings.quick else AIS
-        known = estimator.estimate(machine, seed=seed)
+        known = AnnealedImportance(chains=chains, steps=steps, base_rows=base).estimate(machine, seed=seed)
         found.append(log_likelihood(machine, rows, partition=known))
+        raise_ = ReverseAnnealedLikelihood(chains=1, steps=steps // 5, base_rows=base)
+        below = raise_.estimate(machine, rows[:few], seed=seed).value
+        reverse.append(below - log_likelihood(machine, rows[:few], partition=known).value)
     row, values = "mnist/rbm-784x500", [each.pessimistic for each in found]
     middle = found[values.index(statistics.median_low(values))]
     known = {
         "mean": middle.value,
         "error of log Z": middle.log_partition_error,
         "error of the rows": middle.standard_error,
+        "RAISE less AIS, on 500 rows": statistics.median(reverse),
         "published CD-25": -86.3,
     }
     seconds = 60 * sum(minutes)
@@ -69,7 +76,6 @@ def _rbm(settings: Settings) -> list[Claim]:
 
 
 EPOCHS = 200
-AIS = AnnealedImportance(chains=512, steps=20_000)
 
 
 def trained_rbm(images: Tensor, epochs: int, seed: int, rate: float = 0.2) -> RestrictedBoltzmannMachine:
