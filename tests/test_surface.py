@@ -129,6 +129,7 @@ PUBLIC = {
         "AbstractBoltzmannMachine",
         "BoltzmannMachine",
         "Clipped",
+        "DeepBeliefNetwork",
         "GaussianBernoulliRBM",
         "RestrictedBoltzmannMachine",
         "SparseBoltzmannMachine",
@@ -198,6 +199,7 @@ PUBLIC = {
         "Batches",
         "CentredGradient",
         "ContrastiveDivergence",
+        "Descent",
         "EnergyTask",
         "ExactPartition",
         "GradientMonitor",
@@ -210,9 +212,12 @@ PUBLIC = {
         "PersistentContrastiveDivergence",
         "ReusedDraws",
         "ReverseAnnealed",
+        "UpDown",
         "complete",
+        "likelihood_bound",
         "linear_decay",
         "log_likelihood",
+        "pretrain",
     ],
 }
 """The public names of each package that states them; adding, renaming or removing one is a decision, made here too."""

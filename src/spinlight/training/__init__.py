@@ -12,6 +12,8 @@ from spinlight._checks import require_extra
 from spinlight.training.batches import Batches
 from spinlight.training.centring import CentredGradient
 from spinlight.training.contrastive import ContrastiveDivergence, PersistentContrastiveDivergence
+from spinlight.training.deep import UpDown, likelihood_bound, pretrain
+from spinlight.training.descent import Descent
 from spinlight.training.likelihood import HasFreeEnergy, LogLikelihood, log_likelihood
 from spinlight.training.partition import AnnealedImportance, ExactPartition, HasIsing, ReverseAnnealed
 from spinlight.training.phases import IndependentDraws, NegativePhase, complete
@@ -33,6 +35,7 @@ __all__ = [
     "Batches",
     "CentredGradient",
     "ContrastiveDivergence",
+    "Descent",
     "EnergyTask",
     "ExactPartition",
     "GradientMonitor",
@@ -45,9 +48,12 @@ __all__ = [
     "PersistentContrastiveDivergence",
     "ReusedDraws",
     "ReverseAnnealed",
+    "UpDown",
     "complete",
+    "likelihood_bound",
     "linear_decay",
     "log_likelihood",
+    "pretrain",
 ]
 
 
