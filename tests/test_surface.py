@@ -199,6 +199,8 @@ PUBLIC = {
         "Batches",
         "CentredGradient",
         "ContrastiveDivergence",
+        "DeepBeliefClassifier",
+        "DeepBeliefTransformer",
         "Descent",
         "EnergyTask",
         "ExactPartition",

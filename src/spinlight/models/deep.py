@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -33,13 +34,15 @@ class DeepBeliefNetwork(nn.Module):
 
     Args:
         sizes: units of each layer, the data first; at least two layers.
-        initial_scale: standard deviation of the initial weights; biases start at zero.
+        initial_scale: standard deviation of the initial weights between m and n units, in units of sqrt(2 / (m + n)); biases start at
+            zero. At 4 signals pass through sigmoid layers and back; machines learn from there as well as from small weights.
 
     Raises:
         InvalidSettingError: fewer than two layers, sizes below 1, or a negative scale.
 
     References:
-        Hinton, Osindero & Teh (2006), A fast learning algorithm for deep belief nets.
+        Hinton, Osindero & Teh (2006), A fast learning algorithm for deep belief nets; Glorot & Bengio (2010), Understanding the
+        difficulty of training deep feedforward neural networks (the initial weights).
 
     Example:
         >>> network = DeepBeliefNetwork([4, 3, 2])
@@ -49,16 +52,17 @@ class DeepBeliefNetwork(nn.Module):
         RestrictedBoltzmannMachine(num_visible=3, num_hidden=2)
     """
 
-    def __init__(self, sizes: Sequence[int], *, initial_scale: float = 0.01) -> None:
+    def __init__(self, sizes: Sequence[int], *, initial_scale: float = 4.0) -> None:
         scale = nonnegative_number("initial_scale", initial_scale)
         super().__init__()
         self.sizes = _layer_sizes(sizes)
         directed = tuple(pairwise(self.sizes[:-1]))
         self.generative = nn.ModuleList(nn.Linear(upper, lower) for lower, upper in directed)
         self.recognition = nn.ModuleList(nn.Linear(lower, upper) for lower, upper in directed)
-        self.top = RestrictedBoltzmannMachine(self.sizes[-2], self.sizes[-1], initial_scale=scale)
-        for level, (lower, upper) in enumerate(directed):
-            self.place(level, RestrictedBoltzmannMachine(lower, upper, initial_scale=scale))
+        self.top = RestrictedBoltzmannMachine(self.sizes[-2], self.sizes[-1])
+        for level, (lower, upper) in enumerate(pairwise(self.sizes)):
+            deviation = scale * math.sqrt(2 / (lower + upper))
+            self.place(level, RestrictedBoltzmannMachine(lower, upper, initial_scale=deviation))
 
     @property
     def num_visible(self) -> int:

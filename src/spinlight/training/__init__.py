@@ -1,6 +1,7 @@
 """Where models meet samplers: the phases of the gradient, log Z, and training with Lightning.
 
-`EnergyTask` and the monitors need the extra `train` (lightning), which is imported when one of these names is first used.
+`EnergyTask` and the monitors (lightning) and the scikit-learn estimators need the extra `train`, which is imported when one of these
+names is first used.
 """
 
 from __future__ import annotations
@@ -21,20 +22,26 @@ from spinlight.training.reuse import ReusedDraws
 
 if TYPE_CHECKING:
     from spinlight.training.monitors import GradientMonitor, LikelihoodMonitor
+    from spinlight.training.sklearn import DeepBeliefClassifier, DeepBeliefTransformer
     from spinlight.training.task import EnergyTask, linear_decay
 
 _HOMES = {
-    "EnergyTask": "spinlight.training.task",
-    "GradientMonitor": "spinlight.training.monitors",
-    "LikelihoodMonitor": "spinlight.training.monitors",
-    "linear_decay": "spinlight.training.task",
+    "DeepBeliefClassifier": ("spinlight.training.sklearn", "sklearn"),
+    "DeepBeliefTransformer": ("spinlight.training.sklearn", "sklearn"),
+    "EnergyTask": ("spinlight.training.task", "lightning"),
+    "GradientMonitor": ("spinlight.training.monitors", "lightning"),
+    "LikelihoodMonitor": ("spinlight.training.monitors", "lightning"),
+    "linear_decay": ("spinlight.training.task", "lightning"),
 }
+"""Where the names are that need the extra `train`, and what of it they need."""
 
 __all__ = [
     "AnnealedImportance",
     "Batches",
     "CentredGradient",
     "ContrastiveDivergence",
+    "DeepBeliefClassifier",
+    "DeepBeliefTransformer",
     "Descent",
     "EnergyTask",
     "ExactPartition",
@@ -58,8 +65,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import the module of a name that needs Lightning on first use."""
+    """Import the module of a name that needs Lightning or scikit-learn on first use."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    require_extra("lightning", "train")
-    return getattr(import_module(_HOMES[name]), name)
+    home, needed = _HOMES[name]
+    require_extra(needed, "train")
+    return getattr(import_module(home), name)
