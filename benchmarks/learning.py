@@ -7,12 +7,14 @@ Models are chosen by validation rows; test rows are looked at once, at the end. 
 
 "epoch" rows: a pass of persistent contrastive divergence beside its bare matrix products and beside scikit-learn's `BernoulliRBM`,
 taking turns. "bars-and-stripes": KL(data, machine), exactly. "recovery": the error of learned couplings over the Cramer-Rao bound.
+"dbn": test digits of MNIST that a deep belief network classifies wrongly.
 """
 
 from __future__ import annotations
 
 import sys
 
+import deep
 import epochs
 import harness
 import recovery
@@ -20,7 +22,7 @@ import recovery
 
 def cases() -> list[harness.Case]:
     """Return every case, the short ones first."""
-    return [*epochs.cases(), *recovery.cases()]
+    return [*epochs.cases(), *recovery.cases(), *deep.cases()]
 
 
 if __name__ == "__main__":

@@ -137,7 +137,9 @@ def test_a_machine_on_top_that_is_the_one_below_upside_down_leaves_the_likelihoo
     network.place(1, above)
     expected = rbm_log_likelihood(below, all_bits(4)).detach()
     torch.testing.assert_close(exact_log_likelihood(network, all_bits(4)).detach(), expected)
-    torch.testing.assert_close(exact_bound(network, all_bits(4)).detach(), expected)  # q is that machine's own posterior
+    torch.testing.assert_close(
+        exact_bound(network, all_bits(4)).detach(), expected
+    )  # q is that machine's own posterior
     network.place(1, machine_of(3, 4, seed=2))  # any other machine: another model, and the bound is no equality
     likelihood, bound = (f(network, all_bits(4)).detach() for f in (exact_log_likelihood, exact_bound))
     assert float((likelihood - expected).abs().max()) > 0.01
@@ -222,7 +224,12 @@ def test_results_have_the_dtype_of_the_parameters() -> None:
     for dtype in (torch.float32, torch.float64):
         network = DeepBeliefNetwork(SIZES).to(dtype)
         rows = torch.zeros(2, 4, dtype=torch.int8)
-        found = [network(rows), network.log_weights(rows), network.machine(1).weight, next(network.encoder().parameters())]
+        found = [
+            network(rows),
+            network.log_weights(rows),
+            network.machine(1).weight,
+            next(network.encoder().parameters()),
+        ]
         assert {each.dtype for each in [*found, *network.draw_up(rows), *network.draw_down(rows[:, :2])]} == {dtype}
 
 

@@ -214,7 +214,9 @@ def test_the_bound_is_the_mean_of_the_log_weights() -> None:
     exact = exact_bound(network, DATA).detach().mean()
     assert (found.rows, found.log_partition_error) == (9_000, 0.0)
     assert z_p_value(found.value, exact, found.standard_error) > threshold()
-    assert z_p_value(found.value, exact_log_likelihood(network, DATA).detach().mean(), found.standard_error) < threshold()
+    assert (
+        z_p_value(found.value, exact_log_likelihood(network, DATA).detach().mean(), found.standard_error) < threshold()
+    )
 
 
 def test_more_draws_bring_the_bound_closer_to_the_likelihood() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -98,11 +99,13 @@ class DeepBeliefNetwork(nn.Module):
         level = self._level(level)
         wanted = self.sizes[level : level + 2]
         if not isinstance(machine, RestrictedBoltzmannMachine) or (machine.num_visible, machine.num_hidden) != wanted:
-            raise InvalidSettingError(f"a restricted machine of {wanted} units belongs at level {level}, got {machine!r}")
+            raise InvalidSettingError(
+                f"a restricted machine of {wanted} units belongs at level {level}, got {machine!r}"
+            )
         for target, source in zip(self._parts(level), _parts(machine), strict=True):
             target.copy_(source)
         if level < len(self.recognition):
-            self.recognition[level].weight.copy_(machine.weight.T)
+            _linears(self.recognition)[level].weight.copy_(machine.weight.T)
 
     def forward(self, visible: Tensor) -> Tensor:
         """Return the representation of rows: each layer's probabilities given those of the layer below, up to the topmost.
@@ -256,12 +259,15 @@ class DeepBeliefNetwork(nn.Module):
         """Return W, a and c of a level."""
         if level == len(self.generative):
             return _parts(self.top)
-        down, up = self.generative[level], self.recognition[level]
+        down, up = _linears(self.generative)[level], _linears(self.recognition)[level]
         return down.weight, down.bias, up.bias
 
     def _upward(self) -> list[tuple[Tensor, Tensor]]:
         """Return R and c of every level, W^T and c at the top."""
-        return [*((each.weight, each.bias) for each in self.recognition), (self.top.weight.T, self.top.hidden_bias)]
+        return [
+            *((each.weight, each.bias) for each in _linears(self.recognition)),
+            (self.top.weight.T, self.top.hidden_bias),
+        ]
 
     def _level(self, level: int) -> int:
         return integer("level", level, least=0, most=self.num_machines - 1)
@@ -277,6 +283,10 @@ def _layer_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
     if isinstance(sizes, str) or not isinstance(sizes, Sequence) or len(sizes) < 2:
         raise InvalidSettingError(f"sizes must be those of at least two layers, the data first; got {sizes!r}")
     return tuple(positive_integer("sizes", size) for size in sizes)
+
+
+def _linears(layers: nn.ModuleList) -> list[nn.Linear]:
+    return cast("list[nn.Linear]", list(layers))
 
 
 def _parts(machine: RestrictedBoltzmannMachine) -> tuple[Tensor, Tensor, Tensor]:

@@ -213,7 +213,5 @@ def _probabilities(network: DeepBeliefNetwork, rows: Tensor) -> Tensor:
         raise InvalidSettingError(f"a DeepBeliefNetwork is needed here, got {type(network).__name__}")
     data = unit_values(rows, network.num_visible, like=network.top.weight)
     if data.ndim != 2 or not len(data):
-        raise InvalidStateError(
-            f"data must have shape (rows, num_visible), at least one row, got {tuple(data.shape)}"
-        )
+        raise InvalidStateError(f"data must have shape (rows, num_visible), at least one row, got {tuple(data.shape)}")
     return data

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
 from functools import partial
 from typing import Any
 
@@ -56,9 +58,9 @@ class DeepBeliefTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         self,
         hidden: Sequence[int] = (500, 500),
         *,
-        epochs: int = 10,
-        batch_size: int = 100,
-        learning_rate: float = 1e-3,
+        epochs: int = 20,
+        batch_size: int = 50,
+        learning_rate: float = 3e-3,
         device: str = "cpu",
         random_state: Any = None,
     ) -> None:
@@ -74,9 +76,9 @@ class DeepBeliefTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         rows = validate_data(self, X, dtype=(np.float64, np.float32))
         descent, seed = _descent(self), _seed(self.random_state)
         self.low_, self.span_ = float(rows.min()), float(np.ptp(rows)) or 1.0
-        make = partial(DeepBeliefNetwork, [rows.shape[1], *self.hidden])
-        self.network_ = _seeded(make, seed, "cpu").to(self.device)
-        pretrain(self.network_, self._probabilities(rows), descent, negatives=self._chains, seed=seed)
+        with _seeded(seed, self.device):
+            self.network_ = DeepBeliefNetwork([rows.shape[1], *self.hidden]).to(self.device)
+            pretrain(self.network_, self._probabilities(rows), descent, negatives=self._chains, seed=seed)
         return self
 
     def _chains(self, seed: int) -> PersistentContrastiveDivergence:
@@ -87,8 +89,7 @@ class DeepBeliefTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         return _in_parts(_checked(self, X), self.network_, self._probabilities)
 
     def _probabilities(self, rows: NDArray[Any]) -> Tensor:
-        scaled = ((rows - self.low_) / self.span_).clip(0, 1).astype(np.float32)
-        return torch.from_numpy(scaled).to(self.device)
+        return torch.from_numpy(((rows - self.low_) / self.span_).clip(0, 1)).to(self.device)
 
     @property
     def _n_features_out(self) -> int:
@@ -133,9 +134,9 @@ class DeepBeliefClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         self,
         encoder: DeepBeliefTransformer | None = None,
         *,
-        epochs: int = 30,
-        batch_size: int = 100,
-        learning_rate: float = 1e-3,
+        epochs: int = 50,
+        batch_size: int = 50,
+        learning_rate: float = 3e-3,
         dropout: float = 0.0,
         input_dropout: float = 0.0,
         random_state: Any = None,
@@ -155,8 +156,9 @@ class DeepBeliefClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         descent, seed = _descent(self), _seed(self.random_state)
         self.classes_, codes = np.unique(labels, return_inverse=True)
         self.encoder_ = self._fitted_encoder(rows, seed)
-        inputs = self.encoder_._probabilities(rows)
-        self.classifier_ = _seeded(partial(self._fine_tuned, inputs, codes, descent, seed), seed, self.encoder_.device)
+        inputs = self.encoder_._probabilities(rows).to(torch.float32)
+        with _seeded(seed, self.encoder_.device):
+            self.classifier_ = self._fine_tuned(inputs, codes, descent, seed)
         return self
 
     def predict_proba(self, X: ArrayLike) -> NDArray[Any]:  # noqa: N803
@@ -205,21 +207,21 @@ def _seed(random_state: Any) -> int:
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
-def _seeded(make: Callable[[], Any], seed: int, device: str) -> Any:
-    """Return what `make` makes while torch's own generators stand at a seed, and put them back."""
+@contextmanager
+def _seeded(seed: int, device: str) -> Iterator[None]:
+    """Let torch's own generators, of initial weights and of dropout, start at a seed, and put them back."""
     devices = [device] if torch.device(device).type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
-        return make()
+        yield
 
 
 @torch.no_grad()
-def _in_parts(
-    rows: NDArray[Any], module: nn.Module, probabilities: Callable[[NDArray[Any]], Tensor]
-) -> NDArray[Any]:
-    """Return what a module makes of rows, some thousands at a time, in the rows' dtype."""
-    parts = [rows[start : start + _ROWS] for start in range(0, len(rows), _ROWS)]
-    return np.concatenate([module(probabilities(part)).cpu().numpy().astype(rows.dtype) for part in parts])
+def _in_parts(rows: NDArray[Any], module: nn.Module, probabilities: Callable[[NDArray[Any]], Tensor]) -> NDArray[Any]:
+    """Return what a module makes of rows, some thousands at a time, in the rows' dtype and at its precision."""
+    precise = deepcopy(module).to(torch.from_numpy(rows[:0]).dtype)
+    parts = (probabilities(rows[start : start + _ROWS]) for start in range(0, len(rows), _ROWS))
+    return np.concatenate([precise(part).cpu().numpy() for part in parts])
 
 
 _ROWS = 4096
