@@ -26,7 +26,7 @@ def test_it_is_a_case_of_the_learning_benchmark() -> None:
 
 
 def test_both_rows_count_the_test_images_that_are_wrong(monkeypatch) -> None:
-    monkeypatch.setattr(deep, "mnist", lambda: Mnist(stripes(2_000, seed=0), stripes(500, seed=1)))
+    monkeypatch.setattr(deep, "mnist", lambda: Mnist(stripes(2_000, seed=0), stripes(300, seed=1)))
     threads = torch.get_num_threads()
     ours, without = deep.cases()[0].measure(Settings(quick=True, seeds=1))
     torch.set_num_threads(threads)
