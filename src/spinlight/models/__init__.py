@@ -2,6 +2,7 @@
 
 from spinlight.models.base import AbstractBoltzmannMachine, SupportsGibbsStep
 from spinlight.models.boltzmann import BoltzmannMachine
+from spinlight.models.deep import DeepBeliefNetwork
 from spinlight.models.gaussian import GaussianBernoulliRBM
 from spinlight.models.graphs import grid_edges
 from spinlight.models.ranges import Clipped, clip_to_range
@@ -12,6 +13,7 @@ __all__ = [
     "AbstractBoltzmannMachine",
     "BoltzmannMachine",
     "Clipped",
+    "DeepBeliefNetwork",
     "GaussianBernoulliRBM",
     "RestrictedBoltzmannMachine",
     "SparseBoltzmannMachine",
