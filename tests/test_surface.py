@@ -122,6 +122,8 @@ PUBLIC = {
         "write_rudy",
     ],
     "spinlight.latent": [
+        "AdversarialStep",
+        "AdversarialTask",
         "BernoulliLikelihood",
         "BernoulliPrior",
         "BoltzmannPrior",
@@ -132,11 +134,13 @@ PUBLIC = {
         "OverlappingExponentials",
         "PowerFunction",
         "Prior",
+        "QGAN",
         "QVAE",
         "Relaxation",
         "SpikeAndExponential",
         "StraightThrough",
         "entropy",
+        "independent_bits",
     ],
     "spinlight.models": [
         "AbstractBoltzmannMachine",
