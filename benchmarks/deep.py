@@ -27,7 +27,6 @@ PRETRAINING, FINE_TUNING = 30, 60
 PUBLISHED = {
     "DBN, up-down (Hinton et al. 2006)": 1.25,
     "DBN, dropout (Srivastava et al. 2014)": 0.92,
-    "SVM, Gaussian kernel (ibid.)": 1.40,
 }
 
 
