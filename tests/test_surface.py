@@ -236,6 +236,7 @@ PUBLIC = {
         "ReusedDraws",
         "ReverseAnnealed",
         "ReverseAnnealedLikelihood",
+        "TemperedContrastiveDivergence",
         "TemperedPartition",
         "UpDown",
         "complete",

@@ -205,6 +205,27 @@ def test_a_factor_is_found_once_and_used_again() -> None:
     assert known.calibrate(problem, seed=3).factor != known.factor
 
 
+def test_draws_of_its_own_correct_the_factor_without_another_call() -> None:
+    problem = random_ising(6, seed=3, scale=0.5)
+    stale = Calibrated(sampler=Counting(beta=2.0), factor=0.8)
+    draws = stale.draw(problem, 10_000, seed=2)
+    Counting.asked.clear()
+    mended = stale.updated(problem, draws, seed=3)
+    assert Counting.asked == []
+    # One step from 0.8, half a unit of log beta off: exact where beta is in proportion to c, but for the noise of the call.
+    error = 1 / (mean_energy(problem, 1.6)[1] * 1.6 * 100)
+    assert abs(math.log(mended.factor / 0.5)) < 5 * error < math.log(1.1)
+    assert mended == replace(stale, factor=mended.factor)
+
+
+def test_without_a_factor_or_without_a_temperature_there_is_nothing_to_correct() -> None:
+    problem = random_ising(6, seed=3, scale=0.5)
+    with pytest.raises(InvalidSettingError, match=r"call calibrate\(problem\) first"):
+        Calibrated(sampler=Exact()).updated(problem, Exact().draw(problem, 10, seed=1))
+    known = Calibrated(sampler=Exact(), factor=2.0)
+    assert known.updated(problem, Exact().draw(problem, 1, seed=1), seed=1) is known
+
+
 def test_calibration_warns_where_it_did_not_arrive() -> None:
     problem = random_ising(6, seed=3, scale=0.5)
     with pytest.warns(UncalibratedWarning, match="draws of Exact are at beta"):

@@ -14,6 +14,7 @@ from helpers.machines import CoolingSampler, TableSampler, exact_negative_log_li
 from spinlight._errors import InvalidSettingError, SpinlightWarning, UncalibratedWarning
 from spinlight.ising import Draws, Ising
 from spinlight.models import AbstractBoltzmannMachine, BoltzmannMachine, RestrictedBoltzmannMachine
+from spinlight.samplers import Calibrated, Exact
 from spinlight.training import ReusedDraws
 
 MACHINES = pytest.mark.parametrize(
@@ -144,6 +145,27 @@ def test_a_saved_phase_goes_on_without_another_call() -> None:
         assert torch.equal(one.spins, other.spins)
         assert torch.equal(one.weights, other.weights)
     assert len(sampler.calls) == 3
+
+
+def test_the_factor_of_a_calibrated_sampler_follows_the_machine_and_is_saved() -> None:
+    machine = random_machine(RestrictedBoltzmannMachine(4, 3), seed=1)
+    phase = ReusedDraws(Calibrated(sampler=Exact(beta=2.0), factor=1.0), count=2_000, steps=1, seed=2)
+    data = torch.zeros(1, 4)
+    factors = []
+    for _ in range(4):
+        phase.negative(machine, data)
+        factors.append(phase.state_dict()["factor"])
+    assert abs(factors[-1] - 0.5) < 0.1  # the first call was at beta = 2
+    other = ReusedDraws(Calibrated(sampler=Exact(beta=2.0), factor=1.0), count=2_000, steps=1, seed=2)
+    other.load_state_dict(phase.state_dict())
+    assert torch.equal(phase.negative(machine, data).spins, other.negative(machine, data).spins)
+
+
+def test_a_sampler_that_calibrates_itself_at_every_call_is_left_alone() -> None:
+    machine = random_machine(RestrictedBoltzmannMachine(4, 3), seed=1)
+    phase = ReusedDraws(Calibrated(sampler=Exact(beta=2.0)), count=100, steps=1, seed=2)
+    phase.negative(machine, torch.zeros(1, 4))
+    assert phase.state_dict()["factor"] is None
 
 
 @pytest.mark.parametrize("settings", [{"count": 0}, {"steps": 0}, {"sweeps": -1}, {"least_share": 1.0}])

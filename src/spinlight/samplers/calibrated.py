@@ -126,6 +126,27 @@ class Calibrated(Sampler):
             self._warn_unless_near(path[-1].beta, self.draws, stacklevel=3)
         return replace(self, factor=factor)
 
+    def updated(self, problem: Ising, draws: Draws, *, seed: Seed = None) -> Calibrated:
+        """Return this sampler with its factor corrected by what draws of its own show: the sampler is not called.
+
+        For a problem that changes little from call to call, as a machine in training does: each call corrects the next one. Draws
+        that have no temperature move the factor as they would while calibrating.
+
+        Args:
+            problem: which the draws are of.
+            draws: of this sampler, at least two, as they came out of it.
+            seed: of the estimator's reference chains, as `draw`.
+
+        Raises:
+            InvalidSettingError: the factor is not known yet: call `calibrate` first.
+        """
+        if self.factor is None:
+            raise InvalidSettingError("there is no factor to update yet; call calibrate(problem) first")
+        found = self._effective(_some_of(require_problem(problem)), draws, resolve_seed(seed))
+        if math.isnan(found.value):
+            return self
+        return replace(self, factor=_next_factor([_Point(self.factor, found, self.beta)]))
+
     def draw(self, problem: Ising, count: int, *, seed: Seed = None, initial: Tensor | None = None) -> Draws:
         """Return `count` draws of the rescaled problem with the energies of the true one; see `Sampler.draw`.
 

@@ -17,7 +17,7 @@ from spinlight._random import Seed, derive_seed
 from spinlight.ising import DrawInfo, Draws, SupportsDraw
 from spinlight.models import AbstractBoltzmannMachine, GaussianBernoulliRBM, SupportsGibbsStep
 from spinlight.models.base import Machine
-from spinlight.samplers import ChainState, Gibbs
+from spinlight.samplers import Calibrated, ChainState, Gibbs
 from spinlight.training.phases import NegativePhase, require_boltzmann
 
 
@@ -32,6 +32,9 @@ class ReusedDraws(NegativePhase):
     parameters move little: `effective` tells how many of them still carry the mean. Where they fall below `least_share` of all,
     weights are flattened to w^p with the largest p that keeps so many, which trades variance for bias towards the old machine;
     the first time it says so in a warning.
+
+    The temperature of a machine's draws shifts as its problem changes. A `Calibrated` sampler whose factor is known is followed:
+    after each call its own draws correct the factor of the next one, at no further call.
 
     Args:
         sampler: draws at beta = 1. Its law is the law of the gradient, as far as `sweeps` do not mend it.
@@ -89,6 +92,8 @@ class ReusedDraws(NegativePhase):
     def _called(self, model: Machine) -> Draws:
         problem, seed = model.to_ising(), self.next_seed()
         draws = self.sampler.draw(problem, self.count, seed=derive_seed(seed, 0))
+        if isinstance(self.sampler, Calibrated) and self.sampler.factor is not None:
+            self.sampler = self.sampler.updated(problem, draws, seed=derive_seed(seed, 2))
         if not self.sweeps:
             return draws
         state = ChainState(draws.spins, derive_seed(seed, 1))
@@ -118,6 +123,8 @@ class ReusedDraws(NegativePhase):
     def state_dict(self) -> dict[str, Any]:
         """Return everything that the next call depends on, besides the model: plain values and tensors."""
         state = super().state_dict() | {"used": self._used}
+        if isinstance(self.sampler, Calibrated):
+            state["factor"] = self.sampler.factor
         if self._draws is not None:
             parts = {name: getattr(self._draws, name) for name in ("spins", "energies", "log_weights", "counts")}
             state |= {"draws": parts, "row_energies": self._energies, "info": asdict(self._draws.info)}
@@ -127,6 +134,8 @@ class ReusedDraws(NegativePhase):
         """Go on where `state_dict` was taken."""
         super().load_state_dict(state)
         self._used = int(state["used"])
+        if isinstance(self.sampler, Calibrated):
+            self.sampler = replace(self.sampler, factor=state["factor"])
         self._draws = Draws(**state["draws"], info=DrawInfo(**state["info"])) if "draws" in state else None
         self._energies = state.get("row_energies", torch.empty(0))
 
