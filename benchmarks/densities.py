@@ -127,9 +127,7 @@ def fit_chow_liu(train: Tensor, valid: Tensor) -> ChowLiuTree:
 def chow_liu(train: Tensor, pseudo_count: float) -> ChowLiuTree:
     """Return the Chow-Liu tree with one pseudo-count for each state of a pair."""
     joint, marginal = _pair_tables(train.numpy().astype(np.float64), pseudo_count)
-    information = (
-        joint * (np.log(joint) - np.log(marginal[:, None, :, None]) - np.log(marginal[None, :, None, :]))
-    ).sum((2, 3))
+    information = _mutual_information(joint, marginal)
     # A zero is no edge to SciPy, and all spanning trees have equally many edges: a constant changes no choice.
     tree = minimum_spanning_tree(-1 - information)
     _, before = breadth_first_order(tree, 0, directed=False)
@@ -137,6 +135,16 @@ def chow_liu(train: Tensor, pseudo_count: float) -> ChowLiuTree:
     pairs = joint[parents, np.arange(len(parents))] / marginal[parents][:, :, None]
     pairs[parents == np.arange(len(parents))] = marginal[0]
     return ChowLiuTree(parents, np.log(pairs), pseudo_count)
+
+
+def mutual_information(rows: Tensor, pseudo_count: float = 0.3) -> NDArray[np.float64]:
+    """Return that of every pair of variables, in nats, shape (variables, variables)."""
+    return _mutual_information(*_pair_tables(rows.numpy().astype(np.float64), pseudo_count))
+
+
+def _mutual_information(joint: NDArray[np.float64], marginal: NDArray[np.float64]) -> NDArray[np.float64]:
+    ratio = np.log(joint) - np.log(marginal[:, None, :, None]) - np.log(marginal[None, :, None, :])
+    return (joint * ratio).sum((2, 3))
 
 
 def _pair_tables(x: NDArray[np.float64], a: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -9,6 +9,7 @@ Models are chosen by validation rows; test rows are looked at once, at the end. 
 taking turns. "mnist" rows: a restricted machine by annealed importance sampling, and a variational autoencoder with a Boltzmann
 prior less the same one with independent bits, by the importance-weighted bound. "bars-and-stripes": KL(data, machine), exactly.
 "recovery": the error of learned couplings over the Cramer-Rao bound.
+"density" and "rbm-23": machines on sets of binary rows, beside three other densities, and beside published numbers.
 "dbn": test digits of MNIST that a deep belief network classifies wrongly.
 """
 
@@ -20,12 +21,13 @@ import deep
 import epochs
 import harness
 import images
+import machines
 import recovery
 
 
 def cases() -> list[harness.Case]:
     """Return every case, the short ones first."""
-    return [*epochs.cases(), *recovery.cases(), *images.cases(), *deep.cases()]
+    return [*epochs.cases(), *recovery.cases(), *machines.cases(), *images.cases(), *deep.cases()]
 
 
 if __name__ == "__main__":
