@@ -10,6 +10,7 @@ taking turns. "mnist" rows: a restricted machine by annealed importance sampling
 prior less the same one with independent bits, by the importance-weighted bound. "bars-and-stripes": KL(data, machine), exactly.
 "recovery": the error of learned couplings over the Cramer-Rao bound.
 "density" and "rbm-23": machines on sets of binary rows, beside three other densities, and beside published numbers.
+"one-call": nats that one call of an Ising machine per epoch costs, beside persistent chains at every step.
 "dbn": test digits of MNIST that a deep belief network classifies wrongly.
 """
 
@@ -22,12 +23,13 @@ import epochs
 import harness
 import images
 import machines
+import one_call
 import recovery
 
 
 def cases() -> list[harness.Case]:
     """Return every case, the short ones first."""
-    return [*epochs.cases(), *recovery.cases(), *machines.cases(), *images.cases(), *deep.cases()]
+    return [*epochs.cases(), *recovery.cases(), *one_call.cases(), *machines.cases(), *images.cases(), *deep.cases()]
 
 
 if __name__ == "__main__":
