@@ -236,7 +236,6 @@ PUBLIC = {
         "ReusedDraws",
         "ReverseAnnealed",
         "ReverseAnnealedLikelihood",
-        "TemperedContrastiveDivergence",
         "TemperedPartition",
         "UpDown",
         "complete",

@@ -22,7 +22,6 @@ from spinlight.training.partition import AnnealedImportance, ExactPartition, Has
 from spinlight.training.phases import IndependentDraws, NegativePhase, complete
 from spinlight.training.reuse import ReusedDraws
 from spinlight.training.reverse_likelihood import LikelihoodBound, ReverseAnnealedLikelihood
-from spinlight.training.tempered import TemperedContrastiveDivergence
 
 if TYPE_CHECKING:
     from spinlight.training.fit import FittedMachine, fit_machine
@@ -69,7 +68,6 @@ __all__ = [
     "ReusedDraws",
     "ReverseAnnealed",
     "ReverseAnnealedLikelihood",
-    "TemperedContrastiveDivergence",
     "TemperedPartition",
     "UpDown",
     "complete",
