@@ -81,7 +81,7 @@ def test_an_npz_problem_is_solved_in_spins_and_draws_are_written(tmp_path: Path)
         ["--sampler", "LangevinBifurcation"],
         ["--sampler", "Quantized", "--set", "sampler=Gibbs"],
         ["--sampler", "Quantized", "--set", "sampler=Gibbs", "--set", "sampler.sweeps=20"],
-        ["--sampler", "SimulatedAnnealing", "--set", "schedule=QuenchedSchedule", "--set", "schedule.beta=5"],
+        ["--sampler", "SimulatedAnnealing", "--set", "schedule=LinearSchedule", "--set", "schedule.first=1"],
         ["--set", "chains=4", "--set", "cold=32"],
     ],
 )
