@@ -251,6 +251,13 @@ def test_a_checkpoint_of_other_processes_is_refused() -> None:
         learner.on_load_checkpoint(checkpoint)
 
 
+def test_a_checkpoint_of_other_negatives_is_refused() -> None:
+    checkpoint: dict = {}
+    task().on_save_checkpoint(checkpoint)
+    with pytest.raises(InvalidStateError, match="PersistentContrastiveDivergence and this task has ReusedDraws"):
+        task(phase="reused").on_load_checkpoint(checkpoint)
+
+
 KILLED = """
 import sys, warnings
 from pathlib import Path

@@ -47,7 +47,8 @@ def fit(
     sampler: Annotated[
         str | None,
         typer.Option(
-            help="A name of `spinlight samplers`; with pcd, ParallelTempering makes tempered negatives. By default block Gibbs, or Gibbs."
+            help="A name of `spinlight samplers`; with pcd, ParallelTempering makes tempered negatives. By default block Gibbs, or Gibbs "
+            "where every pair of units is connected."
         ),
     ] = None,
     setting: Annotated[
