@@ -177,6 +177,7 @@ PUBLIC = {
         "Gibbs",
         "Histogram",
         "InterruptedSolveError",
+        "LadderState",
         "LangevinBifurcation",
         "LinearSchedule",
         "MarkovChain",

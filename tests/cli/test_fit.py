@@ -16,8 +16,10 @@ import pytest
 import torch
 
 from helpers.enumeration import all_bits
+from spinlight._errors import UncalibratedWarning
 from spinlight.cli import main
 from spinlight.models import RestrictedBoltzmannMachine
+from spinlight.training import EnergyTask
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec")
 
@@ -80,6 +82,68 @@ def test_other_machines_are_fitted(rows: Path, tmp_path: Path, machine: str) -> 
     assert main(["fit", str(rows), "--out", str(tmp_path / "out"), "--machine", machine, *WORDS]) == 0
 
 
+QUICK = ["--epochs", "3", "--hidden", "4", "--threads", "1", "--quiet"]
+TEMPERED = ["--sampler", "ParallelTempering", "--set", "rungs=4", "--chains", "20"]
+REUSED = ["--negatives", "reused", "--sampler", "Exact", "--draws", "200"]
+SAMPLED = [
+    TEMPERED,
+    ["--sampler", "Metropolis", "--chains", "20", "--sweeps", "2"],
+    ["--negatives", "cd"],
+    ["--negatives", "cd", "--sampler", "Gibbs"],
+    ["--negatives", "independent", "--sampler", "Exact", "--draws", "50"],
+    [*REUSED, "--sweeps", "1"],
+]
+
+
+@pytest.mark.parametrize("words", SAMPLED, ids=" ".join)
+def test_negatives_come_from_any_sampler(rows: Path, tmp_path: Path, words: list[str]) -> None:
+    out = tmp_path / "out"
+    assert main(["fit", str(rows), "--out", str(out), *QUICK, *words]) == 0
+    sampler = json.loads((out / "metrics.json").read_text())["sampler"]
+    assert (None if sampler is None else sampler["class"]) == (
+        words[words.index("--sampler") + 1] if "--sampler" in words else None
+    )
+
+
+@pytest.mark.parametrize("kind", ["independent", "reused"])
+def test_draws_of_the_hidden_units_train_a_gaussian_machine(rows: Path, tmp_path: Path, kind: str) -> None:
+    words = ["--machine", "gaussian", "--negatives", kind, "--sampler", "Exact"]
+    assert main(["fit", str(rows), "--out", str(tmp_path / "out"), *QUICK, *words]) == 0
+
+
+def test_a_machine_that_optimises_is_warned_of_unless_it_is_calibrated(rows: Path, tmp_path: Path) -> None:
+    words = ["--negatives", "independent", "--sampler"]
+    with pytest.warns(UncalibratedWarning, match="put Reweighted or Calibrated around"):
+        assert main(["fit", str(rows), "--out", str(tmp_path / "out"), *QUICK, *words, "SimulatedBifurcation"]) == 0
+    settings = ["sampler=SimulatedBifurcation", "sampler.steps=100"]
+    words += ["Reweighted", *(word for pair in settings for word in ("--set", pair))]
+    assert main(["fit", str(rows), "--out", str(tmp_path / "out"), *QUICK, *words]) == 0  # a warning would be an error
+    known = json.loads((tmp_path / "out" / "metrics.json").read_text())["sampler"]
+    assert (known["sampler"]["class"], known["sampler"]["steps"]) == ("SimulatedBifurcation", 100)
+
+
+@pytest.mark.parametrize("words", [TEMPERED, SAMPLED[-2], REUSED], ids=" ".join)
+def test_a_fit_that_was_cut_in_mid_epoch_ends_as_one_that_was_not(
+    rows: Path, tmp_path: Path, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    common = [*QUICK, "--batch", "40", *words]  # five batches an epoch
+    step, steps = EnergyTask.training_step, iter(range(100))
+
+    def cut(self: EnergyTask, batch: torch.Tensor, batch_idx: int) -> torch.Tensor:
+        if next(steps) == 7:
+            signal.raise_signal(signal.SIGINT)
+        return step(self, batch, batch_idx)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(EnergyTask, "training_step", cut)
+        assert main(["fit", str(rows), "--out", str(tmp_path / "cut"), *common]) == 130
+    assert torch.load(tmp_path / "cut" / "last.ckpt", weights_only=True)["global_step"] == 8
+    assert main(["fit", str(rows), "--out", str(tmp_path / "cut"), *common, "--resume"]) == 0
+    assert main(["fit", str(rows), "--out", str(tmp_path / "whole"), *common]) == 0
+    resumed, whole = (torch.load(tmp_path / name / "model.pt", weights_only=True) for name in ("cut", "whole"))
+    assert all(torch.equal(resumed[name], whole[name]) for name in whole)
+
+
 def test_what_is_printed_names_the_data_and_both_errors(
     rows: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -95,7 +159,28 @@ def test_what_is_printed_names_the_data_and_both_errors(
     [
         (["nowhere"], "there is no dataset 'nowhere'; there are mnist, digits, nltcs"),
         (["digits", "--machine", "deep"], "--machine must be one of restricted, full, gaussian"),
-        (["digits", "--negatives", "none"], "--negatives must be one of pcd, cd"),
+        (["digits", "--negatives", "none"], "--negatives must be one of pcd, cd, independent, reused"),
+        (["digits", "--negatives", "reused"], "name one of `spinlight samplers` by --sampler"),
+        (
+            ["digits", "--negatives", "cd", "--chains", "5"],
+            "--negatives cd has no --chains; it takes --sampler, --sweeps",
+        ),
+        (["digits", "--draws", "5"], "--negatives pcd has no --draws; it takes --sampler, --chains, --sweeps"),
+        (["digits", "--set", "sweeps=5"], "--set is for a setting of --sampler"),
+        (["digits", "--sampler", "Gibs"], "did you mean Gibbs?"),
+        (["digits", "--sampler", "Gibbs", "--set", "beta=2"], "at beta = 2"),
+        (
+            ["digits", "--sampler", "Exact"],
+            "which Exact cannot; take --sampler Gibbs or Metropolis or ParallelTempering",
+        ),
+        (["digits", "--negatives", "cd", "--sampler", "ParallelTempering"], "take --sampler Gibbs or Metropolis, or"),
+        (["digits", "--machine", "gaussian", "--sampler", "Gibbs"], "leave --sampler out for block Gibbs"),
+        (
+            ["digits", "--negatives", "independent", "--sampler", "Persistent", "--set", "sampler=Gibbs"],
+            "take --negatives pcd",
+        ),
+        (["digits", "--negatives", "independent", "--sampler", "Exact", "--draws", "0"], "count must be"),
+        (["digits", "--negatives", "independent", "--sampler", "Exact", "--quiet"], "the limit is 24 sites"),
         (["digits", "--held-out", "1.5"], "held_out must lie between 0 and 1"),
         (["digits", "--epochs", "0"], "epochs must be"),
         (["digits", "--hidden", "0"], "num_hidden must be"),

@@ -80,6 +80,8 @@ def test_an_npz_problem_is_solved_in_spins_and_draws_are_written(tmp_path: Path)
         ["--sampler", "SimulatedAnnealing", "--set", "beta=5"],
         ["--sampler", "LangevinBifurcation"],
         ["--sampler", "Quantized", "--set", "sampler=Gibbs"],
+        ["--sampler", "Quantized", "--set", "sampler=Gibbs", "--set", "sampler.sweeps=20"],
+        ["--sampler", "SimulatedAnnealing", "--set", "schedule=LinearSchedule", "--set", "schedule.first=1"],
         ["--set", "chains=4", "--set", "cold=32"],
     ],
 )
@@ -186,6 +188,18 @@ def test_the_answer_is_said_when_its_file_cannot_be_written(
     assert "No space left" in printed.err
 
 
-def test_a_class_that_needs_settings_is_no_setting(graph: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["solve", str(graph), "--sampler", "SimulatedAnnealing", "--set", "schedule=QuenchedSchedule"]) == 2
-    assert "without defaults" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("pairs", "words"),
+    [
+        (["schedule=QuenchedSchedule"], "settings are given by --set schedule.KEY=VALUE"),
+        (["schedule.first=1"], "say what schedule is before what is in it: --set schedule=NAME"),
+        (["schedule=LinearSchedule", "schedule.speed=1"], "LinearSchedule has no setting 'speed'"),
+        (["sweeps=10", "sweeps.first=1"], "'10' has no settings"),
+    ],
+)
+def test_parts_of_a_sampler_are_named_before_they_are_set(
+    graph: Path, pairs: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = [word for pair in pairs for word in ("--set", pair)]
+    assert main(["solve", str(graph), "--sampler", "SimulatedAnnealing", *options]) == 2
+    assert words in capsys.readouterr().err

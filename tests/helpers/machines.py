@@ -115,8 +115,8 @@ class Enumeration:
 
     error: float = 0.0
 
-    def estimate(self, model: Ising, *, seed: Seed = None) -> LogPartition:
-        value = log_partition(model)
+    def estimate(self, model: Ising | AbstractBoltzmannMachine, *, seed: Seed = None) -> LogPartition:
+        value = log_partition(model if isinstance(model, Ising) else model.to_ising())
         return LogPartition(value, self.error, value, value, "enumeration")
 
 

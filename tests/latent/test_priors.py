@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import math
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -23,6 +23,7 @@ from helpers.machines import (
 )
 from helpers.statistics import law_p_value, mean_p_value, threshold, z_p_value
 from spinlight._errors import InvalidSettingError, InvalidStateError, UncalibratedWarning
+from spinlight.ising import Ising, LogPartition
 from spinlight.latent import BoltzmannPrior
 from spinlight.latent.negatives import Negatives
 from spinlight.models import AbstractBoltzmannMachine, BoltzmannMachine, RestrictedBoltzmannMachine
@@ -341,3 +342,41 @@ def test_logits_of_another_precision_than_the_machine_are_taken(dtype: torch.dty
     divergence.sum().backward()
     assert divergence.dtype == dtype
     torch.testing.assert_close(divergence, exact_divergence(machine, logits.detach()).to(dtype), rtol=1e-4, atol=1e-4)
+
+
+@dataclass
+class Asked:
+    """Enumerates, and keeps what it was given."""
+
+    models: list[object] = field(default_factory=list)
+
+    def estimate(self, model: Ising | AbstractBoltzmannMachine, *, seed: object = None) -> LogPartition:
+        self.models.append(model)
+        return Enumeration().estimate(model)
+
+
+@pytest.mark.parametrize("machine", [BoltzmannMachine(5), RestrictedBoltzmannMachine(3, 2)], ids=str)
+def test_an_estimator_gets_a_restricted_machine_itself(machine: AbstractBoltzmannMachine) -> None:
+    estimator = Asked()
+    prior = BoltzmannPrior(random_machine(machine, 2), sampler=TableSampler(weighted=True), estimator=estimator)
+    values = [prior.log_partition.value, prior.estimate().value]
+    kind = RestrictedBoltzmannMachine if isinstance(machine, RestrictedBoltzmannMachine) else Ising
+    assert [isinstance(model, kind) for model in estimator.models] == [True, True]
+    assert values == pytest.approx([log_partition(machine.to_ising())] * 2)
+
+
+def test_the_problem_is_built_once_for_the_same_parameters_and_anew_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = random_machine(BoltzmannMachine(5), 3)
+    prior = BoltzmannPrior(machine, sampler=TableSampler(weighted=True), estimator=Enumeration())
+    built, to_ising = [], BoltzmannMachine.to_ising
+    monkeypatch.setattr(BoltzmannMachine, "to_ising", lambda self: built.append(self) or to_ising(self))
+    optimizer = torch.optim.SGD(prior.parameters(), lr=0.1)
+    for _ in range(3):
+        prior.advance()
+        prior.kl_divergence(torch.zeros(2, 5, dtype=torch.float64)).sum().backward()
+        optimizer.step()
+    assert len(built) == 3
+    machine.biases.data[0] += 1.0  # which no version counter tells
+    assert prior.log_partition.value == pytest.approx(log_partition(to_ising(machine)))
+    machine.float()
+    assert prior.log_partition.value == pytest.approx(log_partition(to_ising(machine)), abs=1e-5)

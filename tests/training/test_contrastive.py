@@ -13,10 +13,11 @@ from helpers.machines import TableSampler, exact_negative_log_likelihood, random
 from helpers.statistics import law_p_value, threshold
 from spinlight._errors import InvalidSettingError, InvalidStateError
 from spinlight.models import BoltzmannMachine, RestrictedBoltzmannMachine
-from spinlight.samplers import Gibbs
+from spinlight.samplers import Gibbs, ParallelTempering
 from spinlight.training import ContrastiveDivergence, NegativePhase, PersistentContrastiveDivergence
 
 CHAINS = 20_000
+TEMPERING = ParallelTempering(rungs=4, progress=False)
 
 
 def machine_of(seed: int = 4, scale: float = 1.0) -> RestrictedBoltzmannMachine:
@@ -145,6 +146,32 @@ def test_processes_that_train_together_have_chains_of_their_own() -> None:
     assert not torch.equal(rows[1], rows[2])
 
 
+def test_tempered_negatives_are_the_coldest_chains_of_ladders_and_go_on_where_they_were_saved() -> None:
+    machine, file = machine_of(), io.BytesIO()
+
+    def phase(chains: int, seed: int = 7) -> PersistentContrastiveDivergence:
+        return PersistentContrastiveDivergence(TEMPERING, chains=chains, sweeps=10, seed=seed)
+
+    rows = phase(CHAINS).negative(machine, torch.zeros(1, 4))
+    assert rows.shape == (CHAINS, 7)
+    assert law_p_value(2 * rows[:, :4] - 1, visible_law(machine)) > threshold()
+    assert law_p_value(2 * rows[:, :4] - 1, visible_law(machine, beta=1.2)) < threshold()
+    whole, resumed = phase(30), phase(30, seed=8)
+    whole.negative(machine, torch.zeros(1, 4))
+    torch.save(whole.state_dict(), file)
+    file.seek(0)
+    resumed.load_state_dict(torch.load(file, weights_only=True))
+    for _ in range(12):  # past the sweep after which the rungs are spaced anew
+        assert torch.equal(whole.negative(machine, torch.zeros(1, 4)), resumed.negative(machine, torch.zeros(1, 4)))
+
+
+def test_ladders_do_not_go_on_from_single_chains() -> None:
+    single = PersistentContrastiveDivergence(Gibbs(progress=False), chains=4, seed=0)
+    single.negative(machine_of(), torch.zeros(1, 4))
+    with pytest.raises(InvalidStateError, match="another sampler, no LadderState"):
+        PersistentContrastiveDivergence(TEMPERING, chains=4).load_state_dict(single.state_dict())
+
+
 def test_a_machine_without_two_sides_is_walked_by_gibbs() -> None:
     machine = random_machine(BoltzmannMachine(5), seed=1)
     law = torch.softmax(-machine(all_bits(5)).detach(), 0).numpy()
@@ -172,5 +199,7 @@ def test_data_that_are_no_rows_of_the_machine_are_refused(rows: Tensor) -> None:
 def test_a_sampler_is_refused_where_it_cannot_walk() -> None:
     with pytest.raises(InvalidSettingError, match="IndependentDraws"):
         PersistentContrastiveDivergence(TableSampler())
+    with pytest.raises(InvalidSettingError, match="MarkovChain, such as"):
+        ContrastiveDivergence(TEMPERING)
     with pytest.raises(InvalidSettingError, match="units are all bits"):
         PersistentContrastiveDivergence(Gibbs()).negative(torch.nn.Linear(2, 2), torch.zeros(1, 2))

@@ -101,6 +101,20 @@ def test_weights_that_few_draws_carry_are_flattened_and_said_so_once() -> None:
     assert phase.effective < 500
 
 
+def test_weights_of_the_sampler_itself_are_never_flattened() -> None:
+    machine = random_machine(RestrictedBoltzmannMachine(4, 3), seed=1, scale=3.0)
+    phase = ReusedDraws(Counted(), count=128, steps=10, least_share=0.5)
+    first = phase.negative(machine, torch.zeros(1, 4))  # a warning would be an error
+    law = torch.softmax(-first.energies, 0)
+    assert 1 / float(law.square().sum()) < 64  # all states with their weights: few of them count
+    torch.testing.assert_close(first.weights, law)
+    moved(machine, by=10.0)
+    with pytest.warns(SpinlightWarning, match="flattened"):
+        after = phase.negative(machine, torch.zeros(1, 4))
+    found, before = (1 / float(weights.square().sum()) for weights in (after.weights, law))
+    assert found >= 0.499 * before
+
+
 def test_sweeps_after_the_draws_mend_a_sampler_that_is_wrong() -> None:
     machine = random_machine(RestrictedBoltzmannMachine(4, 3), seed=1)
     law = torch.softmax(-machine.free_energy(all_bits(4)).detach(), 0)

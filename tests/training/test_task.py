@@ -19,15 +19,17 @@ from helpers.machines import TableSampler, random_machine
 from spinlight._errors import InvalidSettingError, InvalidStateError
 from spinlight.ising import dithered
 from spinlight.models import BoltzmannMachine, RestrictedBoltzmannMachine
-from spinlight.samplers import Exact, Gibbs
+from spinlight.samplers import Exact, Gibbs, ParallelTempering
 from spinlight.training import (
     Batches,
     CentredGradient,
+    ContrastiveDivergence,
     EnergyTask,
     GradientMonitor,
     IndependentDraws,
     LikelihoodMonitor,
     PersistentContrastiveDivergence,
+    ReusedDraws,
     linear_decay,
 )
 
@@ -58,12 +60,22 @@ def trainer(folder: Path, **settings) -> pl.Trainer:
     )
 
 
-def task(seed: int = 0, centred: bool = False, **settings) -> EnergyTask:
+TEMPERING = ParallelTempering(rungs=4, progress=False)
+PHASES = {
+    "pcd": partial(PersistentContrastiveDivergence, chains=20),
+    "tempered": partial(PersistentContrastiveDivergence, TEMPERING, chains=20),
+    "cd": partial(ContrastiveDivergence, sweeps=2),
+    "independent": partial(IndependentDraws, Exact(), count=20),
+    "reused": partial(ReusedDraws, Exact(), count=100, steps=3),
+}
+"""Every negative phase, to be given a seed."""
+
+
+def task(seed: int = 0, centred: bool = False, phase: str = "pcd", **settings) -> EnergyTask:
     torch.manual_seed(seed)
     machine = RestrictedBoltzmannMachine(6, 4)
     settings |= {"centring": CentredGradient(machine)} if centred else {}
-    negatives = PersistentContrastiveDivergence(chains=20, seed=seed)
-    return EnergyTask(machine, negatives, **({"schedule": linear_decay} | settings))
+    return EnergyTask(machine, PHASES[phase](seed=seed), **({"schedule": linear_decay} | settings))
 
 
 def batches(seed: int = 0) -> Batches:
@@ -74,13 +86,24 @@ def weights(trained: EnergyTask) -> torch.Tensor:
     return torch.cat([parameter.detach().flatten() for parameter in trained.model.parameters()])
 
 
-def test_a_task_learns_the_law_of_its_data(tmp_path: Path) -> None:
+LEARNING = {
+    "pcd": partial(PersistentContrastiveDivergence, chains=200),
+    "tempered": partial(PersistentContrastiveDivergence, TEMPERING, chains=80),
+    "cd": partial(ContrastiveDivergence, sweeps=10),
+    "independent": partial(IndependentDraws, Exact(), count=200),
+    "reused": partial(ReusedDraws, Exact(), count=1000, steps=20),
+}
+
+
+@pytest.mark.parametrize("phase", LEARNING)
+def test_a_task_learns_the_law_of_its_data(tmp_path: Path, phase: str) -> None:
     truth = random_machine(RestrictedBoltzmannMachine(4, 2), seed=5, scale=1.5)
     data = TableSampler().draw(truth.to_ising(), 4_000, seed=1).bits[:, :4].float()
     torch.manual_seed(0)
     machine = RestrictedBoltzmannMachine(4, 6)
-    negatives = PersistentContrastiveDivergence(chains=200, seed=0)
-    learner = EnergyTask(machine, negatives, optimizer=partial(torch.optim.Adam, lr=0.02), schedule=linear_decay)
+    learner = EnergyTask(
+        machine, LEARNING[phase](seed=0), optimizer=partial(torch.optim.Adam, lr=0.02), schedule=linear_decay
+    )
 
     def divergence() -> float:
         """Return KL(data, machine) in nats, by enumeration."""
@@ -90,18 +113,22 @@ def test_a_task_learns_the_law_of_its_data(tmp_path: Path) -> None:
         return float(torch.special.xlogy(law, law).sum() - law @ model)
 
     before = divergence()
-    trainer(tmp_path, max_epochs=60).fit(learner, Batches(data, 200, seed=1))
+    trainer(tmp_path, max_epochs=40).fit(learner, Batches(data, 200, seed=1))
     # 15 free probabilities fitted to 4,000 rows leave 15 / 8,000 nats; ten times that for what the gradient's noise leaves.
     assert divergence() < 0.02 < 0.1 < before
 
 
-@pytest.mark.parametrize("centred", [False, True])
-@pytest.mark.parametrize("stop", [3, 5, 7])
-def test_a_checkpoint_is_gone_on_from_bit_for_bit_in_mid_epoch(tmp_path: Path, stop: int, centred: bool) -> None:
+@pytest.mark.parametrize(
+    ("phase", "stop", "centred"),
+    [*((phase, 7, False) for phase in PHASES), ("pcd", 3, False), ("pcd", 5, True), ("reused", 7, True)],
+)
+def test_a_checkpoint_is_gone_on_from_bit_for_bit_in_mid_epoch(
+    tmp_path: Path, phase: str, stop: int, centred: bool
+) -> None:
     keep = ModelCheckpoint(dirpath=tmp_path, filename="at-{step}", every_n_train_steps=stop, save_top_k=-1)
-    whole = task(centred=centred)
+    whole = task(centred=centred, phase=phase)
     trainer(tmp_path, enable_checkpointing=True, callbacks=[keep]).fit(whole, batches())
-    resumed, anew = task(seed=1, centred=centred), task(seed=1, centred=centred)
+    resumed, anew = (task(seed=1, centred=centred, phase=phase) for _ in range(2))
     path = tmp_path / f"at-step={stop}.ckpt"
     trainer(tmp_path).fit(resumed, batches(seed=1), ckpt_path=path, weights_only=True)
     trainer(tmp_path).fit(anew, batches(seed=1))
@@ -222,6 +249,13 @@ def test_a_checkpoint_of_other_processes_is_refused() -> None:
     learner._trainer = type("Trainer", (), {"global_rank": 0, "world_size": 2})()
     with pytest.raises(InvalidStateError, match="1 processes and there are 2"):
         learner.on_load_checkpoint(checkpoint)
+
+
+def test_a_checkpoint_of_other_negatives_is_refused() -> None:
+    checkpoint: dict = {}
+    task().on_save_checkpoint(checkpoint)
+    with pytest.raises(InvalidStateError, match="PersistentContrastiveDivergence and this task has ReusedDraws"):
+        task(phase="reused").on_load_checkpoint(checkpoint)
 
 
 KILLED = """

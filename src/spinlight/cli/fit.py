@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spinlight._errors import FileFormatError, InvalidDataError, InvalidSettingError, UnknownNameError
+from spinlight.cli.negatives import Negatives
 from spinlight.cli.outcome import outcome
 from spinlight.cli.progress import epochs_shown
 
@@ -19,10 +20,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from spinlight.models.base import Machine
-    from spinlight.training import FittedMachine, NegativePhase
+    from spinlight.training import FittedMachine
 
 MACHINES = ("restricted", "full", "gaussian")
-NEGATIVES = ("pcd", "cd")
 
 
 def fit(
@@ -37,9 +37,39 @@ def fit(
     epochs: Annotated[int, typer.Option(help="Passes over the data.")] = 50,
     learning_rate: Annotated[float, typer.Option(help="Of Adam; falls on a straight line to zero.")] = 5e-3,
     batch: Annotated[int, typer.Option(help="Rows per step.")] = 100,
-    negatives: Annotated[str, typer.Option(help="pcd (chains that live through the training) or cd.")] = "pcd",
-    chains: Annotated[int, typer.Option(help="Persistent chains.")] = 100,
-    sweeps: Annotated[int, typer.Option(help="Sweeps of the chains per step.")] = 1,
+    negatives: Annotated[
+        str,
+        typer.Option(
+            help="pcd (chains that live through the training), cd (chains from the data), independent (fresh draws for every step) or "
+            "reused (one call of the sampler per epoch, reweighted)."
+        ),
+    ] = "pcd",
+    sampler: Annotated[
+        str | None,
+        typer.Option(
+            help="A name of `spinlight samplers`; with pcd, ParallelTempering makes tempered negatives. By default block Gibbs, or Gibbs "
+            "where every pair of units is connected."
+        ),
+    ] = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="A setting of the sampler, or PART.KEY=VALUE of a part of it; may be repeated.",
+        ),
+    ] = None,
+    chains: Annotated[int | None, typer.Option(help="Persistent chains of pcd; 100 by default.")] = None,
+    draws: Annotated[
+        int | None,
+        typer.Option(help="Per call of the sampler: 100 by default with independent, 1000 with reused."),
+    ] = None,
+    sweeps: Annotated[
+        int | None,
+        typer.Option(
+            help="Of the chains per step, 1 by default; with reused, Gibbs sweeps after the draws, 0 by default."
+        ),
+    ] = None,
     held_out: Annotated[
         float, typer.Option(help="Share of the rows that is not trained on, where no other part is published.")
     ] = 0.1,
@@ -58,8 +88,12 @@ def fit(
     gaussian machine takes any real numbers.
     """
     with outcome():
-        _require_choice("machine", machine, MACHINES)
-        _require_choice("negatives", negatives, NEGATIVES)
+        if machine not in MACHINES:
+            raise UnknownNameError(f"--machine must be one of {', '.join(MACHINES)}, got {machine!r}")
+        wanted = Negatives(
+            kind=negatives, sampler=sampler, pairs=setting or [], chains=chains, draws=draws, sweeps=sweeps
+        )
+        chosen = wanted.chosen(machine)
         rows = _rows(data, held_out, seed, real=machine == "gaussian")
         import torch
 
@@ -68,13 +102,13 @@ def fit(
         from spinlight.training import Batches, EnergyTask, fit_machine, linear_decay
 
         torch.manual_seed(seed)
+        batches = Batches(rows.train, batch, draw=rows.draw, seed=seed)
         task = EnergyTask(
             _machine(machine, rows, hidden),
-            _negatives(negatives, chains, sweeps, seed),
+            wanted.phase(chosen, steps=len(batches), seed=seed),
             optimizer=partial(torch.optim.Adam, lr=_positive("learning_rate", learning_rate)),
             schedule=linear_decay,
         )
-        batches = Batches(rows.train, batch, draw=rows.draw, seed=seed)
         with torch_threads(thread_count(threads)):
             fitted = fit_machine(
                 task,
@@ -195,19 +229,6 @@ def _machine(kind: str, rows: Rows, hidden: int) -> Machine:
     )
     machine.initialize_biases(dithered(rows.train, 0))
     return machine
-
-
-def _negatives(kind: str, chains: int, sweeps: int, seed: int) -> NegativePhase:
-    from spinlight.training import ContrastiveDivergence, PersistentContrastiveDivergence
-
-    if kind == "cd":
-        return ContrastiveDivergence(sweeps=sweeps, seed=seed)
-    return PersistentContrastiveDivergence(chains=chains, sweeps=sweeps, seed=seed)
-
-
-def _require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise UnknownNameError(f"--{name} must be one of {', '.join(choices)}, got {value!r}")
 
 
 def _positive(name: str, value: float) -> float:

@@ -1,12 +1,20 @@
-"""`spinlight samplers`: what there is, and how its draws relate to the Boltzmann law."""
+"""`spinlight samplers`: what there is, and how its draws relate to the Boltzmann law; and how other commands name one of them."""
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import json
-from typing import Annotated
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from spinlight._errors import InvalidSettingError, UnknownNameError
+
+if TYPE_CHECKING:
+    from spinlight.samplers import Sampler
 
 
 def samplers(as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False) -> None:
@@ -50,3 +58,58 @@ def listed() -> list[dict[str, str]]:
 
 
 _INNER = "of the sampler inside"
+
+
+def chosen_sampler(name: str, pairs: Sequence[str]) -> Sampler:
+    """Return the sampler of this name with settings KEY=VALUE; those of a part of it are PART.KEY=VALUE, beside PART=NAME."""
+    import spinlight.samplers as package
+
+    names = [row["name"] for row in listed()]
+    if name not in names:
+        close = difflib.get_close_matches(name, names, 1)
+        hint = f", did you mean {close[0]}?" if close else ";"
+        raise UnknownNameError(f"there is no sampler {name!r}{hint} samplers: {', '.join(names)}")
+    sampler: Sampler = made(getattr(package, name), pairs)
+    return sampler
+
+
+def made(kind: type, pairs: Sequence[str], prefix: str = "") -> Any:
+    """Return an object of a class with these settings, and without a bar of its own."""
+    known = [item.name for item in fields(kind) if item.init]
+    values: dict[str, str] = {}
+    parts: dict[str, list[str]] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise InvalidSettingError(f"--set takes KEY=VALUE, got {pair!r}")
+        name, dot, rest = key.partition(".")
+        if name not in known:
+            raise UnknownNameError(f"{kind.__name__} has no setting {name!r}; settings: {', '.join(known)}")
+        if dot:
+            parts.setdefault(name, []).append(f"{rest}={value}")
+        else:
+            values[name] = value
+    for name in parts.keys() - values.keys():
+        raise InvalidSettingError(f"say what {prefix}{name} is before what is in it: --set {prefix}{name}=NAME")
+    settings: dict[str, Any] = {"progress": False} if "progress" in known else {}
+    settings |= {name: _value(text, parts.get(name, []), f"{prefix}{name}.") for name, text in values.items()}
+    try:
+        return kind(**settings)
+    except TypeError as error:
+        raise InvalidSettingError(f"{kind.__name__}: {error}; settings are given by --set {prefix}KEY=VALUE") from error
+
+
+def _value(text: str, pairs: Sequence[str], prefix: str) -> Any:
+    """Return a setting: a JSON value, an object of the class of that name with these settings, or the text itself."""
+    import spinlight.samplers as package
+
+    kind = getattr(package, text, None) if text in package.__all__ else None
+    if inspect.isclass(kind) and is_dataclass(kind):
+        return made(kind, pairs, prefix)
+    if pairs:
+        raise InvalidSettingError(f"{text!r} has no settings; --set {prefix}{pairs[0]} needs the name of a class there")
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return tuple(value) if isinstance(value, list) else value

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
-import inspect
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spinlight._errors import InvalidSettingError, UnknownNameError
+from spinlight._errors import InvalidSettingError
 from spinlight.cli.outcome import outcome
+from spinlight.cli.samplers import chosen_sampler, made
 
 if TYPE_CHECKING:
     from spinlight.ising.files import ProblemFile
@@ -87,53 +85,13 @@ def solve(
 
 
 def _chosen(name: str | None, pairs: Sequence[str]) -> Sampler | Strategy:
-    """Return the sampler of this name with these settings."""
-    import spinlight.samplers as package
+    """Return the sampler of this name, or annealing with restarts, with these settings."""
+    from spinlight.samplers import Restarts
 
-    if name is None:
-        return _made(package.Restarts, pairs)
-    from spinlight.cli.samplers import listed
-
-    names = [row["name"] for row in listed()]
-    if name not in names:
-        close = difflib.get_close_matches(name, names, 1)
-        hint = f", did you mean {close[0]}?" if close else ";"
-        raise UnknownNameError(f"there is no sampler {name!r}{hint} samplers: {', '.join(names)}")
-    return _made(getattr(package, name), pairs)
-
-
-def _made(kind: type, pairs: Sequence[str]) -> Any:
-    """Return an object of a class with these settings, and without a bar of its own."""
-    known = [item.name for item in fields(kind) if item.init]
-    settings: dict[str, Any] = {"progress": False} if "progress" in known else {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise InvalidSettingError(f"--set takes KEY=VALUE, got {pair!r}")
-        if key not in known:
-            raise UnknownNameError(f"{kind.__name__} has no setting {key!r}; settings: {', '.join(known)}")
-        settings[key] = _value(value)
-    try:
-        return kind(**settings)
-    except TypeError as error:
-        raise InvalidSettingError(f"{kind.__name__}: {error}; settings are given by --set KEY=VALUE") from error
-
-
-def _value(text: str) -> Any:
-    """Return a setting: a JSON value, an object of the class of that name with its own defaults, or the text itself."""
-    import spinlight.samplers as package
-
-    try:
-        value = json.loads(text)
-    except ValueError:
-        kind = getattr(package, text, None) if text in package.__all__ else None
-        if not inspect.isclass(kind) or not is_dataclass(kind):
-            return text
-        try:
-            return kind()
-        except TypeError as error:
-            raise InvalidSettingError(f"{text} has settings without defaults: use it from Python ({error})") from error
-    return tuple(value) if isinstance(value, list) else value
+    if name is not None:
+        return chosen_sampler(name, pairs)
+    restarts: Restarts = made(Restarts, pairs)
+    return restarts
 
 
 def _read(file: Path) -> ProblemFile:

@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 
 from spinlight.kernels import exchange
 from spinlight.kernels.lanes import LANES
-from spinlight.kernels.run import SMALLEST_BETA, Couplings, DenseCouplings, Floats, Progress, packed_lanes, run_groups
+from spinlight.kernels.run import (
+    SMALLEST_BETA,
+    Couplings,
+    DenseCouplings,
+    Floats,
+    Progress,
+    packed_lanes,
+    run_groups,
+    unpacked_lanes,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,12 +30,14 @@ class Swapped:
     Args:
         records: states of the last rung, (ladders, records, sites) int8.
         chances: mean chance of a swap between each rung and the next, (rungs - 1,); NaN where none was tried.
+        tries: sweeps after which each of these swaps was tried, (rungs - 1,).
         trips: arrivals of chains on the last rung that come from the first, (ladders,).
         gaps: E + sum_i base_i s_i of the chain on every rung at each record, (ladders, records, rungs) float32.
     """
 
     records: NDArray[np.int8]
     chances: NDArray[np.float64]
+    tries: NDArray[np.int64]
     trips: NDArray[np.int64]
     gaps: Floats
 
@@ -42,6 +53,7 @@ class Ladders:
         paired: whether ladders 0 and 1, 2 and 3, ... exchange clusters, and so must stay in one unit.
         seed: names the random streams, in [0, 2^64).
         threads: how many to use; the result does not depend on it.
+        first_sweep: sweeps that these chains have done before; the next ones use streams that no earlier ones used.
     """
 
     def __init__(
@@ -54,8 +66,9 @@ class Ladders:
         paired: bool,
         seed: int,
         threads: int,
+        first_sweep: int = 0,
     ) -> None:
-        self._couplings, self._threads, self._sweeps = couplings, threads, 0
+        self._couplings, self._threads, self._sweeps = couplings, threads, first_sweep
         self._ladders, self._rungs, self._sites = spins.shape
         self._base = np.zeros(self._sites, np.float32) if base is None else base
         whole = LANES // math.gcd(self._rungs, LANES)
@@ -115,15 +128,20 @@ class Ladders:
 
         run_groups(run, len(self._units), sweeps, self._threads, progress)
         swaps = np.arange(self._sweeps, self._sweeps + sweeps) % 2
-        tries = np.array([np.sum(swaps == r % 2) for r in range(self._rungs - 1)]) * self._ladders
+        tries = np.array([np.sum(swaps == r % 2) for r in range(self._rungs - 1)])
         self._sweeps += sweeps
-        chances = np.sum([tally.chances for tally in tallies], 0)
+        chances = np.sum([tally.chances for tally in tallies], 0) / self._ladders
         return Swapped(
             np.concatenate([tally.records for tally in tallies]),
             np.divide(chances, tries, out=np.full(len(tries), np.nan), where=tries > 0),
+            tries,
             np.concatenate([tally.trips for tally in tallies]),
             np.concatenate([tally.gaps for tally in tallies]),
         )
+
+    def states(self) -> NDArray[np.int8]:
+        """Return the chains as they are now, by rung: (ladders, rungs, sites)."""
+        return np.concatenate([unpacked_lanes(unit.spins)[unit.lane] for unit in self._units])
 
     def _tally(self, unit: exchange.Unit, records: int) -> exchange.Tally:
         ladders = len(unit.lane)

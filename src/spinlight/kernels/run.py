@@ -161,6 +161,12 @@ def packed_lanes(rows: Floats, groups: int) -> Floats:
     return np.ascontiguousarray(lanes).reshape(groups, -1)
 
 
+def unpacked_lanes(lanes: Floats) -> NDArray[np.int8]:
+    """Return lanes, (groups, 16 * sites), as rows again, (16 * groups, sites) int8, those that were filled up too."""
+    groups, sites = len(lanes), lanes.shape[1] // LANES
+    return lanes.reshape(groups, sites, LANES).transpose(0, 2, 1).reshape(-1, sites).astype(np.int8)
+
+
 class _Groups:
     """Chains packed sixteen to a group, site-major: entry 16 * site + lane."""
 
@@ -180,8 +186,7 @@ class _Groups:
 
     def unpacked(self) -> NDArray[np.int8]:
         """Return the spins as (chains, sites) int8."""
-        lanes = self.spins.reshape(self.count, self._sites, LANES).transpose(0, 2, 1)
-        return lanes.reshape(-1, self._sites)[: self._chains].astype(np.int8)
+        return unpacked_lanes(self.spins)[: self._chains]
 
 
 def run_groups(

@@ -66,12 +66,12 @@ class Negatives:
 
         Systematic resampling: state i is kept n w_i times, rounded up or down by one random offset.
         """
-        change = self.energies - problem.energy(self.spins)
-        edges = torch.cumsum(torch.softmax(self.weights.log() + change, 0), 0)
+        there = problem.energy(self.spins)
+        edges = torch.cumsum(torch.softmax(self.weights.log() + self.energies - there, 0), 0)
         count = len(edges)
         points = (torch.arange(count) + uniform(derive_seed(self.seed, self.steps))) / count
-        spins = self.spins[torch.searchsorted(edges, points).clamp_max(count - 1)]
-        return replace(self, spins=spins, weights=_alike(count), energies=problem.energy(spins))
+        kept = torch.searchsorted(edges, points).clamp_max(count - 1)
+        return replace(self, spins=self.spins[kept], weights=_alike(count), energies=there[kept])
 
     def state(self) -> dict[str, Any]:
         """Return plain values and tensors, which `torch.load(weights_only=True)` reads."""

@@ -16,16 +16,16 @@ from spinlight._random import Seed, derive_seed, resolve_seed
 from spinlight.ising import Ising, LogPartition, SupportsDraw, bits_from_spins
 from spinlight.latent.base import Prior
 from spinlight.latent.negatives import Negatives, first_negatives, next_negatives
-from spinlight.models import AbstractBoltzmannMachine
+from spinlight.models import AbstractBoltzmannMachine, RestrictedBoltzmannMachine
 from spinlight.samplers import Gibbs
 from spinlight.training import AnnealedImportance
 from spinlight.training.phases import require_boltzmann
 
 
 class PartitionEstimator(Protocol):
-    """Anything that estimates log Z of an Ising problem."""
+    """Anything that estimates log Z, of an Ising problem and of a restricted machine, whose structure it may use."""
 
-    def estimate(self, model: Ising, *, seed: Seed = None) -> LogPartition:
+    def estimate(self, model: Ising | RestrictedBoltzmannMachine, *, seed: Seed = None) -> LogPartition:
         """Return log Z, its standard error and its bounds."""
         ...
 
@@ -53,7 +53,8 @@ class BoltzmannPrior(Prior):
             `Gibbs` by default.
         chains: negatives per step, and as many witnesses.
         sweeps: sweeps between two steps, for Markov chains.
-        estimator: of log Z's value, `AnnealedImportance` by default.
+        estimator: of log Z's value, `AnnealedImportance` by default. It gets a restricted machine itself, of which one side can be summed
+            out, and of any other machine the Ising problem.
 
     Raises:
         InvalidSettingError: no Boltzmann machine, no sampler, no estimator, chains or sweeps below 1, or a sampler at another beta than 1.
@@ -97,6 +98,7 @@ class BoltzmannPrior(Prior):
         self._seed = resolve_seed(torch.default_generator)
         self._estimates = 0
         self._kept: _Kept | None = None
+        self._built: tuple[list[Tensor], Ising] | None = None
 
     @property
     def negatives(self) -> Negatives:
@@ -115,6 +117,7 @@ class BoltzmannPrior(Prior):
             negatives=next_negatives(self.sampler, problem, kept.negatives, self.sweeps),
             witnesses=next_negatives(self.sampler, problem, kept.witnesses.carried(problem), self.sweeps),
             known=kept.follow(problem),
+            problem=problem,
         )
 
     def estimate(self, estimator: PartitionEstimator | None = None) -> LogPartition:
@@ -124,8 +127,8 @@ class BoltzmannPrior(Prior):
             Each call has a seed of its own, so that repeated estimates are independent.
         """
         kept, problem = self._present, self._problem()
-        known = (estimator or self.estimator).estimate(problem, seed=self._next_estimate_seed())
-        self._kept = replace(kept, witnesses=kept.witnesses.at(problem), known=known)
+        known = self._estimated(self.estimator if estimator is None else estimator)
+        self._kept = replace(kept, problem=problem, witnesses=kept.witnesses.at(problem), known=known)
         return known
 
     @property
@@ -136,14 +139,15 @@ class BoltzmannPrior(Prior):
                 first_negatives(self.sampler, problem, self.chains, derive_seed(self._seed, stream))
                 for stream in (0, 1)
             )
-            known = self.estimator.estimate(problem, seed=self._next_estimate_seed())
-            self._kept = _Kept(negatives, witnesses, known)
+            self._kept = _Kept(negatives, witnesses, self._estimated(self.estimator), problem)
         return self._kept
 
-    def _next_estimate_seed(self) -> int:
-        """Return the seed of one more estimate: streams 0 and 1 are those of the negatives and the witnesses."""
+    def _estimated(self, estimator: PartitionEstimator) -> LogPartition:
+        """Return one more estimate, with a seed of its own: streams 0 and 1 are those of the negatives and the witnesses."""
         self._estimates += 1
-        return derive_seed(self._seed, 1 + self._estimates)
+        restricted = isinstance(self.machine, RestrictedBoltzmannMachine)
+        model: Any = self.machine if restricted else self._problem()
+        return estimator.estimate(model, seed=derive_seed(self._seed, 1 + self._estimates))
 
     def energy(self, probabilities: Tensor) -> Tensor:
         """Return E_q[E(z)] = E(q) for each row of independent bits, shape (rows,)."""
@@ -181,7 +185,11 @@ class BoltzmannPrior(Prior):
         return int(self.machine.num_nodes)
 
     def _problem(self) -> Ising:
-        return self.machine.to_ising().to("cpu")
+        """Return the machine's Ising problem, the one that was built last for as long as the parameters are the same."""
+        parameters = [parameter.detach() for parameter in self.machine.parameters()]
+        if self._built is None or not all(map(_same, parameters, self._built[0])):
+            self._built = [each.clone() for each in parameters], self.machine.to_ising().to("cpu")
+        return self._built[1]
 
     def get_extra_state(self) -> dict[str, Any]:
         """Return the negatives, the witnesses and the estimate, for `state_dict`."""
@@ -194,6 +202,10 @@ class BoltzmannPrior(Prior):
         self._kept = None if state["kept"] is None else _Kept.from_state(state["kept"])
 
 
+def _same(one: Tensor, other: Tensor) -> bool:
+    return one.device == other.device and one.dtype == other.dtype and torch.equal(one, other)
+
+
 _FOLLOWED = ", followed by importance ratios"
 
 
@@ -204,9 +216,12 @@ class _Kept:
     negatives: Negatives
     witnesses: Negatives
     known: LogPartition
+    problem: Ising | None = None
 
     def follow(self, problem: Ising) -> LogPartition:
         """Return log Z of `problem`; errors of the steps are added, an upper bound where chains are correlated."""
+        if problem is self.problem:
+            return self.known
         ratio, error = self.witnesses.log_ratio(problem)
         if ratio == error == 0:
             return self.known

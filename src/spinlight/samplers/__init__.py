@@ -44,7 +44,7 @@ from spinlight.samplers.temperature import (
     EnergyMoments,
     PseudoLikelihood,
 )
-from spinlight.samplers.tempering import ParallelTempering, independent_fields
+from spinlight.samplers.tempering import LadderState, ParallelTempering, independent_fields
 
 __all__ = [
     "AsSolver",
@@ -69,6 +69,7 @@ __all__ = [
     "Gibbs",
     "Histogram",
     "InterruptedSolveError",
+    "LadderState",
     "LangevinBifurcation",
     "LinearSchedule",
     "MarkovChain",

@@ -45,6 +45,10 @@ _ROUNDS = (1 / 16, 1 / 16, 1 / 8, 1 / 4, 1 / 2)
 """Shares of the burn-in after each of which the ladder is spaced anew; the last share settles the chains on the last ladder."""
 
 
+_RESPACED = 100
+"""Sweeps after which rungs of ladders that are walked on are spaced anew."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ParallelTempering(Sampler):
     """Runs a chain on every rung of a ladder of laws, from easy to wanted, and lets neighbours trade places.
@@ -139,6 +143,54 @@ class ParallelTempering(Sampler):
             spins = run.draw(per_ladder, report)[..., :count, :]
         return run.draws_of(spins, self.burn_in + per_ladder * self.sweeps_between, time.perf_counter() - started)
 
+    def init(self, problem: Ising, ladders: int, *, seed: Seed = None) -> LadderState:
+        """Return ladders that `step` walks, at random states on evenly spaced rungs; the sampler's own `ladders` are not used.
+
+        Raises:
+            InvalidSettingError: a batch of problems, an odd number of ladders where clusters are exchanged, or as `draw`.
+        """
+        ladders, resolved = positive_integer("ladders", ladders), resolve_seed(seed)
+        require_single(problem)
+        _require_fit(self, problem)
+        if self.cluster_every and ladders % 2:
+            raise InvalidSettingError(
+                f"clusters are exchanged between two ladders: their number must be even, got {ladders}"
+            )
+        spins = initial_spins(problem, ladders * self.rungs, resolved, None).reshape(ladders, self.rungs, -1)
+        rungs = torch.linspace(self.first, 1, self.rungs, dtype=torch.float64)
+        return LadderState(spins.cpu(), rungs, torch.zeros(2, self.rungs - 1, dtype=torch.float64), resolved)
+
+    def step(self, problem: Ising, state: LadderState, sweeps: int) -> LadderState:
+        """Return the ladders after `sweeps` more sweeps of every chain, each with its swaps; `state` itself is left as it is.
+
+        Every hundred sweeps the rungs are spaced anew by the swaps of the last hundred, for as long as the ladders are walked: they
+        follow a problem that changes, as in training.
+
+        Args:
+            problem: the one that the ladders walk on; it may have changed since, but not in shape.
+            state: from `init` or an earlier `step`.
+            sweeps: at least 0.
+
+        Raises:
+            InvalidStateError: a state that does not fit the problem or the rungs of this sampler.
+        """
+        require_single(problem)
+        _require_fit(self, problem)
+        if state.spins.shape[1:] != (self.rungs, problem.sites):
+            raise InvalidStateError(
+                f"the ladders have {state.spins.shape[1]} rungs of {state.spins.shape[2]} sites, and this sampler and problem "
+                f"{self.rungs} of {problem.sites}; begin anew with init"
+            )
+        last = state.sweeps + nonnegative_integer("sweeps", sweeps)
+        ladders = _ladders(self, problem, state.seed, state.spins, first_sweep=state.sweeps)
+        swapped = ladders.run(state.rungs.numpy(), sweeps, cluster_every=self.cluster_every)
+        swaps = state.swaps.numpy() + np.stack([np.nan_to_num(swapped.chances) * swapped.tries, swapped.tries])
+        rungs = state.rungs.numpy()
+        if last // _RESPACED > state.sweeps // _RESPACED and swaps[1].all():
+            rungs, swaps = respaced(rungs, swaps[0] / swaps[1]), np.zeros_like(swaps)
+        spins, kept, spaced = (torch.from_numpy(part) for part in (ladders.states(), swaps, rungs))
+        return LadderState(spins, spaced, kept, state.seed, last)
+
     @property
     def even_ladders(self) -> int:
         """The ladders that are run per problem: clusters are exchanged by pairs."""
@@ -148,6 +200,31 @@ class ParallelTempering(Sampler):
         """Return the first state of every ladder, shape (..., ladders, sites), or None for random ones."""
         given = initial_spins(problem, count, seed, initial)
         return None if initial is None else given[..., torch.arange(self.even_ladders) % count, :]
+
+
+@dataclass(frozen=True, eq=False)
+class LadderState:
+    """The whole state of ladders that go on from call to call: with the same problem and sampler they go on as they would have.
+
+    Args:
+        spins: -1/+1, int8, shape (ladders, rungs, sites); those of the last rung are draws.
+        rungs: values of b, float64, shape (rungs,).
+        swaps: since the rungs were last spaced, the summed chances of swaps between each rung and the next, and the number of sweeps
+            that tried them; float64, shape (2, rungs - 1).
+        seed: names the random streams.
+        sweeps: sweeps done so far.
+    """
+
+    spins: Tensor
+    rungs: Tensor
+    swaps: Tensor
+    seed: int
+    sweeps: int = 0
+
+    @property
+    def bits(self) -> Tensor:
+        """The draws, one row per ladder, as bits (1 + s) / 2, int8."""
+        return (self.spins[:, -1] + 1) // 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,7 +256,7 @@ class LadderRun:
         _require_fit(sampler, problem)
         self._sampler, self._problem, self._seed = sampler, problem, seed
         self._rungs = np.linspace(sampler.first, 1.0, sampler.rungs)
-        self._ladders = _ladders(sampler, problem, seed, start)
+        self._ladders = _ladders(sampler, problem, seed, _on_rungs(sampler, problem, seed, start))
         self._last: Swapped | None = None
 
     def settle(self, sweeps: int, report: Progress | None = None) -> None:
@@ -235,24 +312,29 @@ def _require_fit(sampler: ParallelTempering, problem: Ising) -> None:
     require_beta(problem, float(sampler.beta))
 
 
-def _ladders(sampler: ParallelTempering, problem: Ising, seed: int, start: Tensor | None) -> Ladders:
+def _on_rungs(sampler: ParallelTempering, problem: Ising, seed: int, start: Tensor | None) -> Tensor:
+    """Return a state for every rung of every ladder, shape (ladders, rungs, sites): `start` of each ladder, or random ones."""
+    if start is None:
+        spins = initial_spins(problem, sampler.even_ladders * sampler.rungs, seed, None)
+        return spins.reshape(-1, sampler.rungs, problem.sites)
+    return start.reshape(-1, 1, problem.sites).expand(-1, sampler.rungs, -1)
+
+
+def _ladders(sampler: ParallelTempering, problem: Ising, seed: int, spins: Tensor, first_sweep: int = 0) -> Ladders:
     """Return the ladders of every problem as the kernels have them."""
     from spinlight.kernels.ladders import Ladders
 
-    scaled, ladders = problem.scaled(sampler.beta), sampler.even_ladders
-    if start is None:
-        spins = initial_spins(problem, ladders * sampler.rungs, seed, None).reshape(-1, sampler.rungs, problem.sites)
-    else:
-        spins = start.reshape(-1, 1, problem.sites).expand(-1, sampler.rungs, -1)
+    scaled = problem.scaled(sampler.beta)
     fields = kernel_fields(scaled)
     return Ladders(
         kernel_couplings(scaled),
-        fields if problem.batch is None else np.repeat(fields, ladders, 0),
+        fields if problem.batch is None else np.repeat(fields, sampler.even_ladders, 0),
         spins.cpu().numpy(),
         None if sampler.reference is None else np.asarray(sampler.reference, np.float32),
         paired=sampler.cluster_every > 0,
         seed=seed,
         threads=thread_count(sampler.threads),
+        first_sweep=first_sweep,
     )
 
 

@@ -12,11 +12,11 @@ from torch import Tensor
 from spinlight._checks import bits_of, positive_integer
 from spinlight._errors import InvalidSettingError, InvalidStateError
 from spinlight._random import Seed, bernoulli, derive_seed, uniform
-from spinlight.ising import Draws, spins_from_bits
+from spinlight.ising import Draws, SupportsDraw, spins_from_bits
 from spinlight.ising.bits import random_bits
 from spinlight.models import AbstractBoltzmannMachine, RestrictedBoltzmannMachine, SupportsGibbsStep
 from spinlight.models.base import Machine
-from spinlight.samplers import ChainState, Gibbs, MarkovChain
+from spinlight.samplers import ChainState, Gibbs, LadderState, MarkovChain, ParallelTempering
 from spinlight.training.phases import NegativePhase, require_boltzmann
 
 
@@ -44,7 +44,9 @@ class ContrastiveDivergence(NegativePhase):
     """
 
     def __init__(self, sampler: MarkovChain | None = None, *, sweeps: int = 1, seed: Seed = None) -> None:
-        self.sampler, self.sweeps = _checked_chain(sampler), positive_integer("sweeps", sweeps)
+        if sampler is not None:
+            _require_walk(sampler, (MarkovChain,))
+        self.sampler, self.sweeps = sampler, positive_integer("sweeps", sweeps)
         super().__init__(seed)
 
     def negative(self, model: Machine, data: Tensor) -> Tensor:
@@ -76,10 +78,14 @@ class ContrastiveDivergence(NegativePhase):
 class PersistentContrastiveDivergence(NegativePhase):
     """Chains that live through the whole of training and follow the model as it changes.
 
+    With `ParallelTempering` it is ladders of them that live, and their coldest chains are the rows: tempered negatives, for machines
+    in which chains at one temperature stay in the mode that they are in.
+
     Args:
-        sampler: a Markov chain at beta = 1. None: block Gibbs in matrix products where the machine has two sides, `Gibbs` in
-            any other.
-        chains: how many, each a row of the negative side. Those of block Gibbs start at rows of the first batch, others at random.
+        sampler: a Markov chain or `ParallelTempering`, at beta = 1. None: block Gibbs in matrix products where the machine has two
+            sides, `Gibbs` in any other.
+        chains: how many, each a row of the negative side; as many ladders, where they are tempered. Those of block Gibbs start at
+            rows of the first batch, others at random.
         sweeps: sweeps per call.
         seed: integer, generator, or None for fresh entropy.
 
@@ -87,20 +93,28 @@ class PersistentContrastiveDivergence(NegativePhase):
         Asymptotic: right while the model changes more slowly than the chains mix; the learning rate decides.
 
     Raises:
-        InvalidSettingError: a sampler that is no Markov chain or at another temperature than 1, or sizes below 1.
+        InvalidSettingError: a sampler that does not walk or is at another temperature than 1, or sizes below 1.
 
     References:
         Younes (1989); Tieleman (2008), Training restricted Boltzmann machines using approximations to the likelihood
-        gradient.
+        gradient; Desjardins, Courville & Bengio (2010), Adaptive parallel tempering for stochastic maximum likelihood learning of
+        RBMs.
     """
 
     def __init__(
-        self, sampler: MarkovChain | None = None, *, chains: int = 100, sweeps: int = 1, seed: Seed = None
+        self,
+        sampler: MarkovChain | ParallelTempering | None = None,
+        *,
+        chains: int = 100,
+        sweeps: int = 1,
+        seed: Seed = None,
     ) -> None:
-        self.sampler, self.chains = _checked_chain(sampler), positive_integer("chains", chains)
+        if sampler is not None:
+            _require_walk(sampler, (MarkovChain, ParallelTempering))
+        self.sampler, self.chains = sampler, positive_integer("chains", chains)
         self.sweeps = positive_integer("sweeps", sweeps)
         super().__init__(seed)
-        self._state: ChainState | None = None
+        self._state: ChainState | LadderState | None = None
         self._sides: _Sides | None = None
 
     def negative(self, model: Machine, data: Tensor) -> Tensor:
@@ -140,7 +154,8 @@ class PersistentContrastiveDivergence(NegativePhase):
         return self._sides
 
     def _walked(self, model: AbstractBoltzmannMachine) -> Tensor:
-        chain, problem = _DEFAULT if self.sampler is None else self.sampler, model.to_ising()
+        chain: Any = _DEFAULT if self.sampler is None else self.sampler
+        problem = model.to_ising()
         if self._state is None:
             self._state = chain.init(problem, self.chains, seed=self.next_seed())
         self._require_size(self._state.spins.shape[-1], problem.sites)
@@ -158,7 +173,7 @@ class PersistentContrastiveDivergence(NegativePhase):
         """Return everything that the next call depends on, besides the model: integers and tensors."""
         state = super().state_dict()
         if self._state is not None:
-            state["chain"] = {"spins": self._state.spins, "seed": self._state.seed, "sweeps": self._state.sweeps}
+            state["chain"] = dict(vars(self._state))
         if self._sides is not None:
             state["sides"] = {"visible": self._sides.visible, "hidden": self._sides.hidden}
         return state
@@ -167,9 +182,15 @@ class PersistentContrastiveDivergence(NegativePhase):
         """Go on where `state_dict` was taken.
 
         Raises:
-            InvalidStateError: a state of another number of chains.
+            InvalidStateError: a state of another number of chains, or of single chains where ladders are wanted.
         """
-        chain = ChainState(**state["chain"]) if "chain" in state else None
+        kind = LadderState if isinstance(self.sampler, ParallelTempering) else ChainState
+        try:
+            chain = kind(**state["chain"]) if "chain" in state else None
+        except TypeError as error:
+            raise InvalidStateError(
+                f"the saved chains are those of another sampler, no {kind.__name__}: {error}"
+            ) from error
         sides = _Sides(**state["sides"]) if "sides" in state else None
         count = self.chains
         count = count if chain is None else len(chain.spins)
@@ -222,14 +243,11 @@ def _sampled(model: Machine) -> AbstractBoltzmannMachine:
     return model
 
 
-def _checked_chain(sampler: MarkovChain | None) -> MarkovChain | None:
-    """Return a sampler that walks, or refuse it."""
-    if sampler is None:
-        return None
-    if not isinstance(sampler, MarkovChain):
+def _require_walk(sampler: SupportsDraw, kinds: tuple[type, ...]) -> None:
+    """Refuse a sampler of another kind, or of another temperature."""
+    if not isinstance(sampler, kinds):
         raise InvalidSettingError(
-            f"contrastive divergence walks Markov chains from a given state, and {type(sampler).__name__} cannot; use a MarkovChain "
-            "such as Gibbs, or IndependentDraws around this sampler"
+            f"these chains go on from a given state, and {type(sampler).__name__} cannot; use "
+            f"{' or '.join(kind.__name__ for kind in kinds)}, such as Gibbs(), or IndependentDraws around this sampler"
         )
     require_boltzmann(sampler, stacklevel=4)
-    return sampler

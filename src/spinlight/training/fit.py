@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from spinlight._checks import positive_integer
 from spinlight._errors import InvalidSettingError
 from spinlight._results import Results, plain
+from spinlight.samplers import Sampler
 from spinlight.training.batches import Batches
 from spinlight.training.interrupts import InterruptedFitError, StopOnInterrupt
 from spinlight.training.likelihood import LogLikelihood, log_likelihood
@@ -193,9 +194,11 @@ class _History(pl.Callback):
 
 
 def _about(task: EnergyTask, batches: Batches, epochs: int) -> dict[str, Any]:
+    sampler = getattr(task.negatives, "sampler", None)
     return {
         "machine": repr(task.model),
         "negatives": type(task.negatives).__name__,
+        "sampler": {"class": type(sampler).__name__, **sampler.settings()} if isinstance(sampler, Sampler) else None,
         "data": {"rows": len(batches.rows), "features": batches.rows.shape[1], "batch_size": batches.batch_size},
         "epochs": epochs,
         "versions": {name: version(name) for name in ("spinlight", "torch", "lightning")},

@@ -29,9 +29,9 @@ class ReusedDraws(NegativePhase):
     Draws for a machine with real visible units are of its hidden ones, and F is theirs, `hidden_energy`.
 
     A machine behind a queue answers in minutes, and every other parameter is another task to it. Its draws stay useful while the
-    parameters move little: `effective` tells how many of them still carry the mean. Where they fall below `least_share` of all,
-    weights are flattened to w^p with the largest p that keeps so many, which trades variance for bias towards the old machine;
-    the first time it says so in a warning.
+    parameters move little: `effective` tells how many of them still carry the mean. Where they fall below `least_share` of what they
+    were at the call, the ratio is flattened to its p-th power, with a p that keeps so many, which trades variance for bias towards the
+    old machine; the first time it says so in a warning.
 
     The temperature of a machine's draws shifts as its problem changes. A `Calibrated` sampler whose factor is known is followed:
     after each call its own draws correct the factor of the next one, at no further call.
@@ -42,7 +42,8 @@ class ReusedDraws(NegativePhase):
         steps: calls of `negative` that one call of the sampler serves: the batches of an epoch, for one call per epoch.
         sweeps: Gibbs sweeps that follow the sampler's draws, once, before they are used: they take away what is left of the
             sampler's error.
-        least_share: effective draws that weights must keep, as a share of `count`, in [0, 1).
+        least_share: effective draws that weights must keep, as a share of those at the call (all of `count`, where the sampler gives them
+            no weights), in [0, 1).
         seed: integer, generator, or None for fresh entropy.
 
     Raises:
@@ -86,8 +87,7 @@ class ReusedDraws(NegativePhase):
             self._used = 0
         self._used += 1
         change = self._energies - _row_energies(model, self._draws.bits)
-        known = self._draws.weights.log() + change
-        return replace(self._draws, counts=None, log_weights=self._flattened(known))
+        return replace(self._draws, counts=None, log_weights=self._weighted(self._draws.weights.log(), change))
 
     def _called(self, model: Machine) -> Draws:
         problem, seed = model.to_ising(), self.next_seed()
@@ -100,15 +100,15 @@ class ReusedDraws(NegativePhase):
         spins = _REFINER.step(problem, state, self.sweeps).spins
         return replace(draws, spins=spins, energies=problem.energy(spins))
 
-    def _flattened(self, log_weights: Tensor) -> Tensor:
-        """Return log weights of at least the wanted number of effective draws."""
-        self.effective = _effective(log_weights)
-        wanted = self.least_share * len(log_weights)
+    def _weighted(self, known: Tensor, change: Tensor) -> Tensor:
+        """Return known + p * change, with p = 1 where that leaves enough effective draws."""
+        self.effective, at_call = _effective(known + change), _effective(known)
+        wanted = self.least_share * at_call
         if self.effective >= wanted:
-            return log_weights
+            return known + change
         if not self._warned:
             warnings.warn(
-                f"the machine has moved so far that {self.effective:.1f} of {len(log_weights)} draws carry the mean; their weights are "
+                f"the machine has moved so far that {self.effective:.1f} of {at_call:.0f} draws carry the mean; their weights are "
                 "flattened from here on. Take fewer steps per call, a lower learning rate, or more sweeps after the draws",
                 SpinlightWarning,
                 stacklevel=4,
@@ -117,8 +117,8 @@ class ReusedDraws(NegativePhase):
         low, high = 0.0, 1.0
         for _ in range(30):
             middle = (low + high) / 2
-            low, high = (middle, high) if _effective(middle * log_weights) >= wanted else (low, middle)
-        return low * log_weights
+            low, high = (middle, high) if _effective(known + middle * change) >= wanted else (low, middle)
+        return known + low * change
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that the next call depends on, besides the model: plain values and tensors."""

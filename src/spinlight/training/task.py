@@ -129,6 +129,7 @@ class EnergyTask(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the chains of every process, and where the data stand."""
         checkpoint["negatives"] = _from_all(self.negatives.state_dict())
+        checkpoint["phase"] = type(self.negatives).__name__
         if self.centring is not None:
             checkpoint["centring"] = self.centring.state_dict()
         loader = self.trainer.train_dataloader if self._trainer else None
@@ -139,8 +140,13 @@ class EnergyTask(pl.LightningModule):
         """Go on with the chains of this process.
 
         Raises:
-            InvalidStateError: the checkpoint is of another number of processes.
+            InvalidStateError: the checkpoint is of another number of processes, or of another negative phase.
         """
+        if checkpoint["phase"] != type(self.negatives).__name__:
+            raise InvalidStateError(
+                f"the checkpoint is of a run with {checkpoint['phase']} and this task has {type(self.negatives).__name__}; go on with "
+                "the negatives of before"
+            )
         states: list[Mapping[str, Any]] = checkpoint["negatives"]
         rank, processes = (self.trainer.global_rank, self.trainer.world_size) if self._trainer else (0, len(states))
         if len(states) != processes:
