@@ -10,12 +10,14 @@ taking turns. "mnist" rows: a restricted machine by annealed importance sampling
 prior less the same one with independent bits, by the importance-weighted bound. "bars-and-stripes": KL(data, machine), exactly.
 "recovery": the error of learned couplings over the Cramer-Rao bound.
 "dbn": test digits of MNIST that a deep belief network classifies wrongly.
+"qgan": Frechet distance of generated digits to test digits, with independent bits as codes less with a machine's.
 """
 
 from __future__ import annotations
 
 import sys
 
+import adversarial
 import deep
 import epochs
 import harness
@@ -25,7 +27,7 @@ import recovery
 
 def cases() -> list[harness.Case]:
     """Return every case, the short ones first."""
-    return [*epochs.cases(), *recovery.cases(), *images.cases(), *deep.cases()]
+    return [*epochs.cases(), *recovery.cases(), *images.cases(), *deep.cases(), *adversarial.cases()]
 
 
 if __name__ == "__main__":
