@@ -103,9 +103,8 @@ def test_it_is_a_case_of_the_learning_benchmark() -> None:
 
 def test_the_gain_is_over_the_better_control(monkeypatch) -> None:
     monkeypatch.setattr(adversarial, "mnist", lambda: Mnist(bands(1_000, seed=0), bands(300, seed=1)))
-    threads = torch.get_num_threads()
+    monkeypatch.setattr(adversarial.harness, "cores", torch.get_num_threads)
     quality, gain = adversarial.cases()[0].measure(Settings(quick=True, seeds=1))
-    torch.set_num_threads(threads)
     assert [quality.row, gain.row] == ["qgan/mnist/classifier", "qgan/mnist/gain"]
     assert (quality.required, gain.required) == (98.5, 0.0)
     assert quality.value > 90  # bands are easily told apart; chance would give 10
