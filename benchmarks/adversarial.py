@@ -8,8 +8,8 @@ All networks of a seed start alike and see the same batches; their codes are fai
 couplings and biases of a machine follow, or the biases alone, or nothing: the gain is over the better of these two controls.
 
 Settings were chosen by the distance to the last 10,000 training images, which no network sees. A prior that learns from the first step on
-switches bits off and falls behind both controls, so it waits. Rates, bits and layers are those at which fair coins trained well; no setting
-but the wait and the prior's own rate was looked for with the machine.
+switches bits off and falls behind fair coins, so it waits. The wait and the prior's own rate were looked for on seed 0; the other rates,
+bits and layers were searched neither for the machine nor for the controls.
 """
 
 from __future__ import annotations
