@@ -12,12 +12,14 @@ prior less the same one with independent bits, by the importance-weighted bound.
 "density" and "rbm-23": machines on sets of binary rows, beside three other densities, and beside published numbers.
 "one-call": nats that one call of an Ising machine per epoch costs, beside persistent chains at every step.
 "dbn": test digits of MNIST that a deep belief network classifies wrongly.
+"qgan": Frechet distance of generated digits to test digits, with independent bits as codes less with a machine's.
 """
 
 from __future__ import annotations
 
 import sys
 
+import adversarial
 import deep
 import epochs
 import harness
@@ -29,7 +31,8 @@ import recovery
 
 def cases() -> list[harness.Case]:
     """Return every case, the short ones first."""
-    return [*epochs.cases(), *recovery.cases(), *one_call.cases(), *machines.cases(), *images.cases(), *deep.cases()]
+    short = [*epochs.cases(), *recovery.cases(), *one_call.cases()]
+    return [*short, *machines.cases(), *images.cases(), *adversarial.cases(), *deep.cases()]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The Frechet distance against closed forms, and the networks that it compares."""
+"""The Frechet distance against closed forms, and the benchmark of the adversarial network on tiny work."""
 
 from __future__ import annotations
 
@@ -10,6 +10,12 @@ import pytest
 import torch
 from scipy import linalg
 from torch import Tensor
+
+import learning
+from harness import Settings
+from spinlight.datasets import LabelledImages, Mnist
+from spinlight.latent import independent_bits
+from spinlight.models import BoltzmannMachine
 
 adversarial = importlib.import_module("adversarial")
 
@@ -79,3 +85,49 @@ def test_two_finite_samples_of_one_law_are_as_far_apart_as_theory_says() -> None
     ]
     # Some 65 squares of unit normals each: relative error of the mean of forty sqrt(2 / 65 / 40) = 0.03, and as much again is left out.
     assert float(np.mean(found)) == pytest.approx(expected, rel=0.15)
+
+
+def bands(count: int, seed: int) -> LabelledImages:
+    """Return noise with one bright band of 78 pixels, whose place is the label."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(0, 10, (count,), generator=generator)
+    images = 0.3 * torch.rand(count, 784, generator=generator)
+    for image, label in zip(images, labels.tolist(), strict=True):
+        image[78 * label : 78 * label + 78] += 0.7
+    return LabelledImages(images, labels)
+
+
+def test_it_is_a_case_of_the_learning_benchmark() -> None:
+    assert "qgan/mnist" in [case.name for case in learning.cases()]
+
+
+def test_the_gain_is_over_the_better_control(monkeypatch) -> None:
+    monkeypatch.setattr(adversarial, "mnist", lambda: Mnist(bands(1_000, seed=0), bands(300, seed=1)))
+    monkeypatch.setattr(adversarial.harness, "cores", torch.get_num_threads)
+    quality, gain = adversarial.cases()[0].measure(Settings(quick=True, seeds=1))
+    assert [quality.row, gain.row] == ["qgan/mnist/classifier", "qgan/mnist/gain"]
+    assert (quality.required, gain.required) == (98.5, 0.0)
+    assert quality.value > 90  # bands are easily told apart; chance would give 10
+    machine, *controls = (gain.peers[f"{name}, seed 0"] for name in ("QGAN", "independent bits", "fair coins"))
+    assert gain.value == pytest.approx(min(controls) - machine)
+    assert gain.interval == (gain.value, gain.value)
+    assert 0 < gain.peers["training images"] < machine  # fifty batches make no bands
+
+
+def test_networks_are_alike_until_the_prior_learns() -> None:
+    images = bands(128, seed=2).intensities
+    bits = adversarial.BITS
+
+    def generator_of(prior: object, steps: int) -> Tensor:
+        return adversarial.trained(prior, images, steps, 0).generator[0].weight.detach()
+
+    for steps, alike in ((5, False), (1, True)):
+        machine, control, other = (
+            generator_of(prior, steps)
+            for prior in (
+                BoltzmannMachine(bits, initial_scale=0.0),
+                independent_bits(bits),
+                independent_bits(bits, learned=False),
+            )
+        )
+        assert torch.equal(machine, control) == torch.equal(machine, other) == alike
