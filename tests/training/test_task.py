@@ -88,7 +88,7 @@ def weights(trained: EnergyTask) -> torch.Tensor:
 
 LEARNING = {
     "pcd": partial(PersistentContrastiveDivergence, chains=200),
-    "tempered": partial(PersistentContrastiveDivergence, TEMPERING, chains=80),
+    "tempered": partial(PersistentContrastiveDivergence, TEMPERING, chains=200),
     "cd": partial(ContrastiveDivergence, sweeps=10),
     "independent": partial(IndependentDraws, Exact(), count=200),
     "reused": partial(ReusedDraws, Exact(), count=1000, steps=20),
