@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import signal
 import subprocess
 import sys
@@ -12,7 +13,8 @@ from pathlib import Path
 import lightning.pytorch as pl
 import pytest
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, WeightAveraging
+from lightning.pytorch.loggers import CSVLogger
 
 from helpers.enumeration import all_bits
 from helpers.machines import TableSampler, random_machine
@@ -24,7 +26,9 @@ from spinlight.training import (
     Batches,
     CentredGradient,
     ContrastiveDivergence,
+    Descent,
     EnergyTask,
+    ExactPartition,
     GradientMonitor,
     IndependentDraws,
     LikelihoodMonitor,
@@ -207,6 +211,41 @@ def test_monitors_log_a_likelihood_with_its_error_and_the_noise_of_the_gradient(
     assert logged["gradient_norm"] > 0
 
 
+@pytest.mark.parametrize(("rate", "epochs"), [(0.0, 4), (0.1, 12)])
+def test_a_likelihood_that_no_longer_rises_stops_the_training_and_is_in_the_log(
+    tmp_path: Path, rate: float, epochs: int
+) -> None:
+    alike = ROWS[:1].repeat(90, 1)  # there is much to learn: where to be on and where off
+    watch = LikelihoodMonitor(dithered(alike, 1), estimator=ExactPartition(), name="held_out")
+    stop = EarlyStopping(monitor="held_out", mode="max", patience=3, check_on_train_epoch_end=True)
+    log = CSVLogger(tmp_path)
+    fit = trainer(tmp_path, callbacks=[watch, stop], logger=log, max_epochs=12)
+    learner = task(optimizer=partial(torch.optim.SGD, lr=rate))
+    fit.fit(learner, Batches(alike, 20, draw=dithered, seed=0))
+    assert fit.current_epoch == epochs
+    with open(Path(log.log_dir) / "metrics.csv") as file:
+        rows = [row for row in csv.DictReader(file) if row["held_out"]]
+    assert len(rows) == epochs
+    assert float(rows[-1]["held_out"]) == pytest.approx(float(fit.callback_metrics["held_out"]))
+
+
+def test_averaging_under_lightning_is_that_of_descent(tmp_path: Path) -> None:
+    class Half(WeightAveraging):
+        def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
+            return step_idx is not None and step_idx >= 10
+
+    sgd = partial(torch.optim.SGD, lr=0.5)
+    learner, last = (task(optimizer=sgd) for _ in range(2))
+    trainer(tmp_path, callbacks=[Half()]).fit(learner, batches())
+    trainer(tmp_path).fit(last, batches())
+    plain = task()
+    descent = Descent(epochs=4, batch_size=20, optimizer=sgd, averaging=0.5)
+    loss = partial(plain.negatives.objective, plain.model)
+    descent.minimize(loss, plain.model.parameters(), ROWS, draw=dithered, seed=0)
+    torch.testing.assert_close(weights(learner), weights(plain))
+    assert not torch.allclose(weights(learner), weights(last), atol=1e-4)
+
+
 def test_a_gradient_that_is_all_noise_is_told_from_one_that_is_none(tmp_path: Path) -> None:
     generator = torch.Generator().manual_seed(0)
 
@@ -262,7 +301,8 @@ KILLED = """
 import sys, warnings
 from pathlib import Path
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, WeightAveraging
+from lightning.pytorch.loggers import CSVLogger
 warnings.simplefilter("ignore")
 sys.path[:0] = sys.argv[2:]
 from training_parts import batches, task, trainer
