@@ -17,7 +17,7 @@ import torch
 
 import harness
 from harness import Case, Claim, Settings
-from spinlight.ising import dithered
+from spinlight.datasets import binarized
 from spinlight.models import RestrictedBoltzmannMachine
 from spinlight.training import Batches, PersistentContrastiveDivergence
 
@@ -36,10 +36,10 @@ def _epoch(settings: Settings) -> list[Claim]:
     steps = len(levels) // BATCH
     contenders: dict[str, Callable[[int], float]] = {
         "products": partial(_products, steps),
-        "PCD, SGD": _training(dithered(levels, 1), partial(torch.optim.SGD, lr=0.01), None),
-        "PCD, Adam": _training(dithered(levels, 1), partial(torch.optim.Adam, lr=1e-3, fused=True), None),
-        "PCD, Adam, grey levels": _training(levels, partial(torch.optim.Adam, lr=1e-3, fused=True), dithered),
-        "scikit-learn": partial(_scikit_learn, dithered(levels, 1).numpy()),
+        "PCD, SGD": _training(binarized(levels, 1), partial(torch.optim.SGD, lr=0.01), None),
+        "PCD, Adam": _training(binarized(levels, 1), partial(torch.optim.Adam, lr=1e-3, fused=True), None),
+        "PCD, Adam, grey levels": _training(levels, partial(torch.optim.Adam, lr=1e-3, fused=True), binarized),
+        "scikit-learn": partial(_scikit_learn, binarized(levels, 1).numpy()),
     }
     start = time.perf_counter()
     rates = harness.alternate(contenders, settings.seeds)

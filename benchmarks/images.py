@@ -14,8 +14,7 @@ from torch import Tensor, nn
 
 import harness
 from harness import Case, Claim, Settings
-from spinlight.datasets import mnist
-from spinlight.ising import dithered
+from spinlight.datasets import binarized, mnist
 from spinlight.latent import QVAE, BernoulliPrior, BoltzmannPrior, ImportanceWeightedBound, StraightThrough
 from spinlight.models import BoltzmannMachine, RestrictedBoltzmannMachine
 from spinlight.training import (
@@ -27,8 +26,6 @@ from spinlight.training import (
     log_likelihood,
 )
 
-SEEDS = 3
-
 
 def cases() -> list[Case]:
     """Return every case, the short ones first."""
@@ -37,7 +34,7 @@ def cases() -> list[Case]:
 
 def test_rows() -> Tensor:
     """Return the test images as bits: one draw, the same for every model and seed."""
-    return dithered(mnist().test.intensities, 2026)
+    return binarized(mnist().test.intensities, 2026)
 
 
 def _rbm(settings: Settings) -> list[Claim]:
@@ -47,9 +44,9 @@ def _rbm(settings: Settings) -> list[Claim]:
     found: list[LogLikelihood] = []
     minutes: list[float] = []
     reverse: list[float] = []
-    base = dithered(images[:2_000], 1)
+    base = binarized(images[:2_000], 1)
     chains, steps, few = (64, 100, 10) if settings.quick else (512, 20_000, 500)
-    for seed in range(1 if settings.quick else SEEDS):
+    for seed in range(settings.seeds):
         start = time.perf_counter()
         machine = trained_rbm(images[: 2_000 if settings.quick else None], 2 if settings.quick else EPOCHS, seed)
         minutes.append((time.perf_counter() - start) / 60)
@@ -82,9 +79,9 @@ def trained_rbm(images: Tensor, epochs: int, seed: int, rate: float = 0.2) -> Re
     """Return a machine after persistent contrastive divergence by plain gradient descent, whose rate falls to zero."""
     torch.manual_seed(seed)
     machine = RestrictedBoltzmannMachine(images.shape[1], 500)
-    machine.initialize_biases(dithered(images, seed))
+    machine.initialize_biases(binarized(images, seed))
     negatives = PersistentContrastiveDivergence(chains=100, seed=seed)
-    batches = Batches(images, 100, draw=dithered, seed=seed)
+    batches = Batches(images, 100, draw=binarized, seed=seed)
     optimizer = torch.optim.SGD(machine.parameters(), lr=rate)
     step, steps = 0, epochs * len(batches)
     for _ in range(epochs):
@@ -107,7 +104,7 @@ def _qvae(settings: Settings) -> list[Claim]:
     images, rows = mnist().train.intensities, test_rows()
     rows, samples, steps = (rows[:100], 10, 50) if settings.quick else (rows[:2_000], 500, STEPS)
     start, gains, errors, bounds = time.perf_counter(), [], [], {}
-    for seed in range(1 if settings.quick else SEEDS):
+    for seed in range(settings.seeds):
         machine = bound_of(partial(BoltzmannMachine, BITS), images, rows, steps, samples, seed)
         control = bound_of(None, images, rows, steps, samples, seed)
         gain = machine.rows - control.rows
@@ -143,7 +140,7 @@ def bound_of(
     groups = [{"params": networks, "lr": 2e-3}, {"params": prior.parameters(), "lr": 1e-2}]
     optimizer = torch.optim.Adam(groups)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, 2 * (1 - step / steps)))
-    batches, step = Batches(images, 128, draw=dithered, seed=seed), 0
+    batches, step = Batches(images, 128, draw=binarized, seed=seed), 0
     while step < steps:
         for batch in batches:
             loss = model.training_loss(batch, kl_weight=min(1.0, step / (0.3 * steps)))

@@ -17,8 +17,7 @@ from torch import Tensor
 
 import harness
 from harness import Case, Claim, Settings
-from spinlight.datasets import digits
-from spinlight.ising import dithered
+from spinlight.datasets import binarized, digits
 from spinlight.models import RestrictedBoltzmannMachine
 from spinlight.samplers import Calibrated, CoherentIsingMachine, PseudoLikelihood, TruncatedWigner, UncorrectedFeedback
 from spinlight.training import (
@@ -60,7 +59,7 @@ def _digits(settings: Settings) -> list[Claim]:
     torch.set_num_threads(harness.cores())
     images = digits().intensities
     images = images[torch.randperm(len(images), generator=torch.Generator().manual_seed(0))]
-    train, test = images[HELD_OUT:], dithered(images[:HELD_OUT], 2026)
+    train, test = images[HELD_OUT:], binarized(images[:HELD_OUT], 2026)
     epochs = 2 if settings.quick else EPOCHS
     chains = [_learned(train, test, epochs, seed, _persistent) for seed in range(settings.seeds)]
     claims = []
@@ -104,11 +103,11 @@ def _learned(
 ) -> LogLikelihood:
     """Return the test log-likelihood of a machine that learned from these negatives."""
     torch.manual_seed(seed)
-    machine, base = RestrictedBoltzmannMachine(train.shape[1], HIDDEN), dithered(train, seed)
+    machine, base = RestrictedBoltzmannMachine(train.shape[1], HIDDEN), binarized(train, seed)
     machine.initialize_biases(base)
     descent = Descent(epochs=epochs, batch_size=BATCH, optimizer=partial(torch.optim.Adam, lr=5e-3))
     loss = partial(make(seed).objective, machine)
-    descent.minimize(loss, machine.parameters(), train, draw=dithered, seed=seed)
+    descent.minimize(loss, machine.parameters(), train, draw=binarized, seed=seed)
     machine.requires_grad_(False)
     known = AnnealedImportance(chains=256, steps=2_000, base_rows=base).estimate(machine, seed=seed)
     return log_likelihood(machine, test, partition=known)

@@ -15,8 +15,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from spinlight.datasets import mnist
-from spinlight.ising import bits_from_spins, dithered
+from spinlight.datasets import binarized, mnist
+from spinlight.ising import bits_from_spins
 from spinlight.models import RestrictedBoltzmannMachine
 from spinlight.samplers import ParallelTempering, independent_fields
 from spinlight.training import (
@@ -33,9 +33,9 @@ HIDDEN, EPOCHS, IMAGES = 100, 12, 20_000
 def train(images: Tensor) -> RestrictedBoltzmannMachine:
     """Return a machine after some epochs of plain gradient descent, whose rate falls to zero."""
     machine = RestrictedBoltzmannMachine(images.shape[1], HIDDEN)
-    machine.initialize_biases(dithered(images, 1))
+    machine.initialize_biases(binarized(images, 1))
     negatives = PersistentContrastiveDivergence(chains=100, seed=2)
-    batches = Batches(images, 100, draw=dithered, seed=3)
+    batches = Batches(images, 100, draw=binarized, seed=3)
     optimizer = torch.optim.SGD(machine.parameters(), lr=0.2)
     schedule = linear_decay(optimizer, EPOCHS * len(batches))
     for _ in range(EPOCHS):
@@ -51,8 +51,8 @@ def train(images: Tensor) -> RestrictedBoltzmannMachine:
 def samples(machine: RestrictedBoltzmannMachine, images: Tensor) -> Tensor:
     """Return the grey levels of 50 samples: the probabilities of their pixels given their hidden units."""
     problem = machine.to_ising()
-    hidden = torch.bernoulli(machine.hidden_probabilities(dithered(images[:500], 4)))
-    rows = torch.cat([dithered(images[:500], 4), hidden], 1)
+    hidden = torch.bernoulli(machine.hidden_probabilities(binarized(images[:500], 4)))
+    rows = torch.cat([binarized(images[:500], 4), hidden], 1)
     reference = independent_fields(problem, (2 * rows - 1).to(torch.int8))
     tempering = ParallelTempering(
         rungs=16, reference=reference, ladders=10, burn_in=500, sweeps_between=50, progress=False
@@ -82,8 +82,8 @@ def main(folder: Path) -> None:
     machine = train(images)
     sheet(samples(machine, images), folder / "samples.png")
     sheet(machine.weight.T[:50], folder / "filters.png", centred=True)
-    estimator = AnnealedImportance(chains=256, steps=2_000, base_rows=dithered(images[:2_000], 6))
-    rows = dithered(data.test.intensities, 7)
+    estimator = AnnealedImportance(chains=256, steps=2_000, base_rows=binarized(images[:2_000], 6))
+    rows = binarized(data.test.intensities, 7)
     found = log_likelihood(machine, rows, partition=estimator.estimate(machine, seed=8))
     print(f"test log-likelihood per digit: {found}")
     print(f"sheets of samples and filters: {folder}")

@@ -24,7 +24,6 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
 from spinlight.datasets import LabelledImages, binarized, mnist
-from spinlight.ising import dithered
 from spinlight.latent import QVAE, BoltzmannPrior, StraightThrough
 from spinlight.models import BoltzmannMachine
 from spinlight.samplers import ParallelTempering
@@ -46,7 +45,7 @@ def train(qvae: QVAE, images: Tensor, steps: int) -> None:
     networks = [*qvae.encoder.parameters(), *qvae.decoder.parameters()]
     optimizer = torch.optim.Adam([{"params": networks, "lr": 5e-3}, {"params": qvae.prior.parameters(), "lr": 1e-2}])
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, 2 * (1 - step / steps)))
-    batches = Batches(images, 128, draw=dithered, seed=1)
+    batches = Batches(images, 128, draw=binarized, seed=1)
     step = 0
     while step < steps:
         for batch in batches:

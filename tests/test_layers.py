@@ -4,7 +4,7 @@
     L3  training < latent              latent may import training, never the other way round
     L2  models, samplers               neither imports the other
     L1  kernels < ising                ising may call kernels; kernels take plain arrays and know no problem
-        datasets                       for what stands above L2: models, samplers and problems know none
+        kernels < datasets             for what stands above L2: models, samplers and problems know none
     L0  the modules whose names begin with an underscore, and `spinlight` itself
 
 cli sits on top: it imports anything, applications only inside functions, and nothing imports it. A module of a folder may
@@ -27,7 +27,7 @@ BELOW: dict[str, frozenset[str]] = {
     "base": frozenset(),
     "kernels": frozenset({"base"}),
     "ising": frozenset({"base", "kernels"}),
-    "datasets": frozenset({"base"}),
+    "datasets": frozenset({"base", "kernels"}),
     "models": CORE,
     "samplers": CORE,
     "training": METHODS | {"datasets"},

@@ -84,7 +84,6 @@ PUBLIC = {
         "color_sites",
         "cut_value",
         "dimod_from_ising",
-        "dithered",
         "energy_histogram",
         "exact_moments",
         "exact_probabilities",

@@ -47,6 +47,16 @@ def test_a_fit_leaves_a_model_its_likelihood_and_its_history(rows: Path, tmp_pat
         history = list(csv.DictReader(file))
     assert [int(row["epoch"]) for row in history] == [1, 2, 3]
     assert all(float(row["log_likelihood"]) < 0 for row in history)
+    assert all(float(row["gradient_norm"]) > 0 for row in history)
+    seconds = [float(row["seconds"]) for row in history]
+    assert seconds == sorted(seconds)
+    assert metrics["negatives"] == {
+        "class": "PersistentContrastiveDivergence",
+        "chains": 20,
+        "sweeps": 1,
+        "seed": 0,
+    }
+    assert metrics["optimizer"]["lr"] == 5e-3
 
 
 def test_the_likelihood_is_that_of_the_saved_model_on_rows_it_has_not_seen(rows: Path, tmp_path: Path) -> None:
@@ -80,6 +90,7 @@ def test_the_likelihood_is_that_of_the_saved_model_on_rows_it_has_not_seen(rows:
 @pytest.mark.parametrize("machine", ["full", "gaussian"])
 def test_other_machines_are_fitted(rows: Path, tmp_path: Path, machine: str) -> None:
     assert main(["fit", str(rows), "--out", str(tmp_path / "out"), "--machine", machine, *WORDS]) == 0
+    assert np.isfinite(json.loads((tmp_path / "out" / "metrics.json").read_text())["log_likelihood"]["value"])
 
 
 QUICK = ["--epochs", "3", "--hidden", "4", "--threads", "1", "--quiet"]
@@ -185,6 +196,12 @@ def test_what_is_printed_names_the_data_and_both_errors(
         (["digits", "--epochs", "0"], "epochs must be"),
         (["digits", "--hidden", "0"], "num_hidden must be"),
         (["digits", "--learning-rate", "-1"], "learning_rate must be above 0"),
+        (["digits", "--machine", "full", "--hidden", "30"], "2^30 states of its hidden units"),
+        (["digits", "--sampler", "Gibbs", "--set", "sweeps=50"], "take --sweeps"),
+        (
+            ["digits", "--sampler", "ParallelTempering", "--set", "rungs=4", "--set", "ladders=9"],
+            "--set ladders says nothing where chains live through the training; take --chains",
+        ),
         (["digits", "--resume"], "is not there to go on from"),
     ],
 )

@@ -100,7 +100,7 @@ def test_free_energy_sums_the_hidden_units_out(machine: GaussianBernoulliRBM) ->
     visible = rows_for(machine)
     summed = torch.logsumexp(-energies_by_formula(machine, visible, all_bits(machine.num_hidden)), 1)
     torch.testing.assert_close(-machine.free_energy(visible), summed)
-    torch.testing.assert_close(-machine.free_energy(visible, machine.hidden_logits(visible)), summed)
+    torch.testing.assert_close(-machine.free_energy(visible, hidden_logits=machine.hidden_logits(visible)), summed)
 
 
 @every_machine

@@ -216,6 +216,7 @@ def test_draws_of_its_own_correct_the_factor_without_another_call() -> None:
     error = 1 / (mean_energy(problem, 1.6)[1] * 1.6 * 100)
     assert abs(math.log(mended.factor / 0.5)) < 5 * error < math.log(1.1)
     assert mended == replace(stale, factor=mended.factor)
+    assert mended.updated(problem, draws, seed=3) == mended  # what draws say is of the factor that they were drawn with
 
 
 def test_without_a_factor_or_without_a_temperature_there_is_nothing_to_correct() -> None:
@@ -223,7 +224,9 @@ def test_without_a_factor_or_without_a_temperature_there_is_nothing_to_correct()
     with pytest.raises(InvalidSettingError, match=r"call calibrate\(problem\) first"):
         Calibrated(sampler=Exact()).updated(problem, Exact().draw(problem, 10, seed=1))
     known = Calibrated(sampler=Exact(), factor=2.0)
-    assert known.updated(problem, Exact().draw(problem, 1, seed=1), seed=1) is known
+    assert known.updated(problem, known.draw(problem, 1, seed=1), seed=1) is known
+    with pytest.raises(InvalidSettingError, match="they came from Exact"):
+        known.updated(problem, Exact().draw(problem, 10, seed=1))
 
 
 def test_calibration_warns_where_it_did_not_arrive() -> None:

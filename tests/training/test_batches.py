@@ -7,7 +7,7 @@ import torch
 
 from helpers.statistics import mean_p_value, threshold
 from spinlight._errors import InvalidSettingError, InvalidStateError
-from spinlight.ising import dithered
+from spinlight.datasets import binarized
 from spinlight.training import Batches
 
 ROWS = torch.arange(23.0).reshape(-1, 1)
@@ -35,7 +35,7 @@ def test_the_length_is_that_of_a_pass() -> None:
     assert len(Batches(ROWS, 23)) == 1
 
 
-@pytest.mark.parametrize("draw", [None, lambda rows, seed: dithered(rows / 23, seed)])
+@pytest.mark.parametrize("draw", [None, lambda rows, seed: binarized(rows / 23, seed)])
 def test_a_saved_place_is_gone_on_from_in_mid_pass(draw) -> None:
     whole = Batches(ROWS, 5, draw=draw, seed=1)
     list(whole)
@@ -61,7 +61,7 @@ def test_a_trainer_that_fetches_ahead_says_what_is_done() -> None:
 
 def test_grey_levels_become_bits_with_these_probabilities() -> None:
     levels = torch.tensor([[0.0, 0.2, 0.5, 0.9, 1.0]])
-    batches = Batches(levels.expand(4_000, -1), 1_000, draw=dithered, seed=3)
+    batches = Batches(levels.expand(4_000, -1), 1_000, draw=binarized, seed=3)
     bits = torch.cat([batch for _ in range(5) for batch in batches])
     assert set(bits.unique().tolist()) == {0.0, 1.0}
     assert mean_p_value(bits[:, 1:4], levels[0, 1:4]) > threshold()
@@ -71,7 +71,7 @@ def test_grey_levels_become_bits_with_these_probabilities() -> None:
 
 
 def test_grey_levels_are_drawn_anew_at_every_pass_and_in_every_batch() -> None:
-    batches = Batches(torch.full((200, 64), 0.5), 100, draw=dithered, seed=3)
+    batches = Batches(torch.full((200, 64), 0.5), 100, draw=binarized, seed=3)
     first, second = ([batch.clone() for batch in batches] for _ in range(2))
     assert not torch.equal(first[0], first[1])
     assert not torch.equal(first[0], second[0])

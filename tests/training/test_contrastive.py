@@ -165,11 +165,17 @@ def test_tempered_negatives_are_the_coldest_chains_of_ladders_and_go_on_where_th
         assert torch.equal(whole.negative(machine, torch.zeros(1, 4)), resumed.negative(machine, torch.zeros(1, 4)))
 
 
-def test_ladders_do_not_go_on_from_single_chains() -> None:
-    single = PersistentContrastiveDivergence(Gibbs(progress=False), chains=4, seed=0)
-    single.negative(machine_of(), torch.zeros(1, 4))
-    with pytest.raises(InvalidStateError, match="another sampler, no LadderState"):
-        PersistentContrastiveDivergence(TEMPERING, chains=4).load_state_dict(single.state_dict())
+@pytest.mark.parametrize("saved", [None, Gibbs(progress=False), TEMPERING])
+@pytest.mark.parametrize("wanted", [None, Gibbs(progress=False), TEMPERING])
+def test_chains_of_one_sampler_do_not_go_on_with_another(saved, wanted) -> None:
+    before = PersistentContrastiveDivergence(saved, chains=4, seed=0)
+    before.negative(machine_of(), torch.zeros(1, 4))
+    after = PersistentContrastiveDivergence(wanted, chains=4, seed=0)
+    if type(saved) is type(wanted):
+        after.load_state_dict(before.state_dict())
+        return
+    with pytest.raises(InvalidStateError, match="go on with those of before"):
+        after.load_state_dict(before.state_dict())
 
 
 def test_a_machine_without_two_sides_is_walked_by_gibbs() -> None:

@@ -23,7 +23,8 @@ from helpers.enumeration import all_bits
 from helpers.machines import CoolingSampler, TableSampler
 from helpers.statistics import mean_p_value, threshold, z_p_value
 from spinlight._errors import InvalidProblemError, InvalidSettingError, InvalidStateError, UncalibratedWarning
-from spinlight.ising import LogPartition, dithered
+from spinlight.datasets import binarized
+from spinlight.ising import LogPartition
 from spinlight.models import DeepBeliefNetwork, RestrictedBoltzmannMachine
 from spinlight.samplers import Exact, Gibbs
 from spinlight.training import (
@@ -100,7 +101,7 @@ def test_up_down_goes_on_where_it_stopped(negatives) -> None:
             optimizer.step()
 
     def parts(network: DeepBeliefNetwork):
-        batches = Batches(DATA.float().repeat(4, 1), 2, draw=dithered, seed=1)
+        batches = Batches(DATA.float().repeat(4, 1), 2, draw=binarized, seed=1)
         return network, UpDown(negatives(), seed=6), torch.optim.Adam(network.parameters()), batches
 
     run(*parts(straight), 6)

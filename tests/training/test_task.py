@@ -15,11 +15,12 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger
+from torch.utils.data import DataLoader, TensorDataset
 
 from helpers.enumeration import all_bits
 from helpers.machines import TableSampler, random_machine
-from spinlight._errors import InvalidSettingError, InvalidStateError
-from spinlight.ising import dithered
+from spinlight._errors import InvalidSettingError, InvalidStateError, ProblemTooLargeError
+from spinlight.datasets import binarized
 from spinlight.models import BoltzmannMachine, RestrictedBoltzmannMachine
 from spinlight.samplers import Exact, Gibbs, ParallelTempering
 from spinlight.training import (
@@ -83,7 +84,7 @@ def task(seed: int = 0, centred: bool = False, phase: str = "pcd", **settings) -
 
 
 def batches(seed: int = 0) -> Batches:
-    return Batches(ROWS, 20, draw=dithered, seed=seed)
+    return Batches(ROWS, 20, draw=binarized, seed=seed)
 
 
 def weights(trained: EnergyTask) -> torch.Tensor:
@@ -195,7 +196,7 @@ def test_hidden_units_that_are_connected_are_sampled_given_the_data(tmp_path: Pa
 
 
 def test_monitors_log_a_likelihood_with_its_error_and_the_noise_of_the_gradient(tmp_path: Path) -> None:
-    bits = dithered(ROWS, 1)
+    bits = binarized(ROWS, 1)
     monitors = [LikelihoodMonitor(bits, every=2, name="held_out"), GradientMonitor()]
     fit = trainer(tmp_path, callbacks=monitors)
     learner = task()
@@ -216,12 +217,12 @@ def test_a_likelihood_that_no_longer_rises_stops_the_training_and_is_in_the_log(
     tmp_path: Path, rate: float, epochs: int
 ) -> None:
     alike = ROWS[:1].repeat(90, 1)  # there is much to learn: where to be on and where off
-    watch = LikelihoodMonitor(dithered(alike, 1), estimator=ExactPartition(), name="held_out")
+    watch = LikelihoodMonitor(binarized(alike, 1), estimator=ExactPartition(), name="held_out")
     stop = EarlyStopping(monitor="held_out", mode="max", patience=3, check_on_train_epoch_end=True)
     log = CSVLogger(tmp_path)
     fit = trainer(tmp_path, callbacks=[watch, stop], logger=log, max_epochs=12)
     learner = task(optimizer=partial(torch.optim.SGD, lr=rate))
-    fit.fit(learner, Batches(alike, 20, draw=dithered, seed=0))
+    fit.fit(learner, Batches(alike, 20, draw=binarized, seed=0))
     assert fit.current_epoch == epochs
     with open(Path(log.log_dir) / "metrics.csv") as file:
         rows = [row for row in csv.DictReader(file) if row["held_out"]]
@@ -241,7 +242,7 @@ def test_averaging_under_lightning_is_that_of_descent(tmp_path: Path) -> None:
     plain = task()
     descent = Descent(epochs=4, batch_size=20, optimizer=sgd, averaging=0.5)
     loss = partial(plain.negatives.objective, plain.model)
-    descent.minimize(loss, plain.model.parameters(), ROWS, draw=dithered, seed=0)
+    descent.minimize(loss, plain.model.parameters(), ROWS, draw=binarized, seed=0)
     torch.testing.assert_close(weights(learner), weights(plain))
     assert not torch.allclose(weights(learner), weights(last), atol=1e-4)
 
@@ -293,8 +294,38 @@ def test_a_checkpoint_of_other_processes_is_refused() -> None:
 def test_a_checkpoint_of_other_negatives_is_refused() -> None:
     checkpoint: dict = {}
     task().on_save_checkpoint(checkpoint)
-    with pytest.raises(InvalidStateError, match="PersistentContrastiveDivergence and this task has ReusedDraws"):
+    with pytest.raises(
+        InvalidStateError, match=r"PersistentContrastiveDivergence and these negatives are ReusedDraws\(Exact\)"
+    ):
         task(phase="reused").on_load_checkpoint(checkpoint)
+
+
+@pytest.mark.parametrize("centred", [False, True])
+def test_a_run_that_was_centred_does_not_go_on_uncentred_nor_the_other_way_round(centred: bool) -> None:
+    checkpoint: dict = {}
+    task(centred=centred).on_save_checkpoint(checkpoint)
+    with pytest.raises(InvalidStateError, match="with centring" if centred else "without centring"):
+        task(centred=not centred).on_load_checkpoint(checkpoint)
+
+
+def test_a_loader_of_torch_trains_and_one_with_labels_is_refused(tmp_path: Path) -> None:
+    rows = all_bits(6).float()
+    bare, labelled = TensorDataset(rows), TensorDataset(rows, torch.zeros(64))
+    learner, untrained = task(), weights(task())
+    trainer(tmp_path, max_epochs=1).fit(learner, DataLoader(bare, batch_size=16))
+    assert not torch.equal(weights(learner), untrained)
+    with pytest.raises(InvalidStateError, match="without labels; got list of 2"):
+        trainer(tmp_path, max_epochs=1).fit(task(), DataLoader(labelled, batch_size=16))
+
+
+def test_a_machine_without_a_likelihood_is_refused_before_the_first_step(tmp_path: Path) -> None:
+    machine = BoltzmannMachine(36, 30)
+    watch = LikelihoodMonitor(binarized(ROWS, 1))
+    learner = EnergyTask(machine, PersistentContrastiveDivergence(chains=2))
+    before = weights(learner)
+    with pytest.raises(ProblemTooLargeError, match=r"2\^30 states"):
+        trainer(tmp_path, callbacks=[watch]).fit(learner, batches())
+    assert torch.equal(weights(learner), before)
 
 
 KILLED = """
@@ -303,6 +334,7 @@ from pathlib import Path
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger
+from torch.utils.data import DataLoader, TensorDataset
 warnings.simplefilter("ignore")
 sys.path[:0] = sys.argv[2:]
 from training_parts import batches, task, trainer

@@ -148,7 +148,7 @@ def _checked(cells: AnnData, settings: FitSettings) -> FitSettings:
 
 def _untrained(cells: AnnData, settings: FitSettings) -> QBMVAE:
     """Return a model of the cells, made from the seed."""
-    with quiet_training():
+    with quiet_training(printed=True):
         scvi.settings.seed = settings.seed
         QBMVAE.setup_anndata(cells, settings.layer, batch_key=settings.batch_key, labels_key=settings.labels_key)
         return QBMVAE(cells, n_latent=settings.latent)
@@ -156,7 +156,7 @@ def _untrained(cells: AnnData, settings: FitSettings) -> QBMVAE:
 
 def _train(model: QBMVAE, settings: FitSettings, progress: Progress | None) -> None:
     epochs = epochs_of(settings, model.adata.n_obs)
-    with quiet_training():
+    with quiet_training(printed=True):
         model.train(
             epochs,
             batch_size=_BATCH,

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from spinlight.models.base import Machine
     from spinlight.training import FittedMachine
 
-MACHINES = ("restricted", "full", "gaussian")
+HIDDEN = {"restricted": 64, "full": 8, "gaussian": 64}
+"""Every kind of machine, and its hidden units by default."""
 
 
 def fit(
@@ -33,7 +34,12 @@ def fit(
     machine: Annotated[
         str, typer.Option(help="restricted (RBM), full (every pair of units), or gaussian (real visible units).")
     ] = "restricted",
-    hidden: Annotated[int, typer.Option(help="Hidden units.")] = 64,
+    hidden: Annotated[
+        int | None,
+        typer.Option(
+            help="Hidden units; 64 by default, 8 of a full machine, whose likelihood sums over all their states."
+        ),
+    ] = None,
     epochs: Annotated[int, typer.Option(help="Passes over the data.")] = 50,
     learning_rate: Annotated[float, typer.Option(help="Of Adam; falls on a straight line to zero.")] = 5e-3,
     batch: Annotated[int, typer.Option(help="Rows per step.")] = 100,
@@ -88,8 +94,8 @@ def fit(
     gaussian machine takes any real numbers.
     """
     with outcome():
-        if machine not in MACHINES:
-            raise UnknownNameError(f"--machine must be one of {', '.join(MACHINES)}, got {machine!r}")
+        if machine not in HIDDEN:
+            raise UnknownNameError(f"--machine must be one of {', '.join(HIDDEN)}, got {machine!r}")
         wanted = Negatives(
             kind=negatives, sampler=sampler, pairs=setting or [], chains=chains, draws=draws, sweeps=sweeps
         )
@@ -104,7 +110,7 @@ def fit(
         torch.manual_seed(seed)
         batches = Batches(rows.train, batch, draw=rows.draw, seed=seed)
         task = EnergyTask(
-            _machine(machine, rows, hidden),
+            _machine(machine, rows, HIDDEN[machine] if hidden is None else hidden),
             wanted.phase(chosen, steps=len(batches), seed=seed),
             optimizer=partial(torch.optim.Adam, lr=_positive("learning_rate", learning_rate)),
             schedule=linear_decay,
@@ -144,7 +150,7 @@ def _rows(data: str, share: float, seed: int, *, real: bool) -> Rows:
     """Return the rows that a name or a file stands for, in two parts."""
     import torch
 
-    from spinlight.ising import dithered
+    from spinlight.datasets import binarized
 
     levels, apart = _levels(data)
     if not bool(levels.isfinite().all()):
@@ -165,7 +171,7 @@ def _rows(data: str, share: float, seed: int, *, real: bool) -> Rows:
                 f"{data} holds numbers outside [0, 1]; divide grey levels by their largest value, or take --machine gaussian"
             )
     bits = bool(((levels == 0) | (levels == 1)).all())
-    return Rows(levels, dithered(apart, seed), None if bits else dithered)
+    return Rows(levels, binarized(apart, seed), None if bits else binarized)
 
 
 def _levels(data: str) -> tuple[Tensor, Tensor | None]:
@@ -214,7 +220,7 @@ def _from_file(path: Path) -> Tensor:
 
 
 def _machine(kind: str, rows: Rows, hidden: int) -> Machine:
-    from spinlight.ising import dithered
+    from spinlight.datasets import binarized
     from spinlight.models import BoltzmannMachine, GaussianBernoulliRBM, RestrictedBoltzmannMachine
 
     visible = rows.train.shape[1]
@@ -227,7 +233,7 @@ def _machine(kind: str, rows: Rows, hidden: int) -> Machine:
         if kind == "restricted"
         else BoltzmannMachine(visible + hidden, hidden)
     )
-    machine.initialize_biases(dithered(rows.train, 0))
+    machine.initialize_biases(binarized(rows.train, 0))
     return machine
 
 

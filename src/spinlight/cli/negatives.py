@@ -74,6 +74,8 @@ class Negatives:
         sampler = chosen_sampler(self.sampler, self.pairs)
         if "draws" in TAKEN[self.kind]:
             return sampler
+        if self.kind == "pcd":
+            self._require_effect()
         if machine == "gaussian":
             raise InvalidSettingError(
                 "a gaussian machine has real visible units, which no sampler walks: leave --sampler out for block Gibbs, or take "
@@ -87,6 +89,19 @@ class Negatives:
                 f"{' or '.join(walking)}, or --negatives independent or reused"
             )
         return sampler
+
+    def _require_effect(self) -> None:
+        """Refuse settings of a sampler that chains do not look at when they go on from where they are."""
+        for name, instead in {
+            "sweeps": "sweeps",
+            "sweeps_between": "sweeps",
+            "ladders": "chains",
+            "burn_in": "sweeps",
+        }.items():
+            if name in [pair.partition("=")[0] for pair in self.pairs]:
+                raise InvalidSettingError(
+                    f"--set {name} says nothing where chains live through the training; take --{instead}"
+                )
 
     def phase(self, sampler: Any, *, steps: int, seed: int) -> NegativePhase:
         """Return the negative phase.

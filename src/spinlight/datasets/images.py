@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from spinlight._errors import InvalidDataError
-from spinlight._random import Seed, bernoulli, derive_seed, resolve_seed
+from spinlight._random import Seed, bernoulli, resolve_seed
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,10 +27,11 @@ class LabelledImages:
         return len(self.labels)
 
 
-def binarized(intensities: Tensor, seed: Seed) -> Tensor:
+def binarized(intensities: Tensor, seed: Seed = None) -> Tensor:
     """Return bits that are 1 with the probabilities that the intensities are, one draw for each pixel.
 
-    The same seed gives the same bits: a fixed binary data set, whose likelihoods can be compared.
+    The same seed gives the same bits: a fixed binary data set, whose likelihoods can be compared. As `draw` of `training.Batches` it gives
+    new ones at every pass, so that a machine of bits never sees the same image twice.
 
     Args:
         intensities: floating point in [0, 1], any shape.
@@ -54,4 +56,10 @@ def binarized(intensities: Tensor, seed: Seed) -> Tensor:
         raise InvalidDataError(f"intensities must be floating point in [0, 1], got {intensities.dtype}")
     if not bool(((intensities >= 0) & (intensities <= 1)).all()):
         raise InvalidDataError("intensities must lie in [0, 1]; divide pixels of 0 to 255 by 255")
-    return bernoulli(intensities, derive_seed(resolve_seed(seed), 0))
+    resolved = resolve_seed(seed)
+    if intensities.device.type != "cpu":
+        return bernoulli(intensities, resolved)
+    from spinlight.kernels.bits import bits_of_probabilities
+
+    levels = intensities.detach().to(torch.float32).contiguous().numpy()
+    return torch.from_numpy(bits_of_probabilities(levels, resolved)).to(intensities.dtype)

@@ -3,7 +3,6 @@
 from spinlight.ising.bits import (
     bits_from_ising,
     bits_from_spins,
-    dithered,
     ising_from_bits,
     random_bits,
     spins_from_bits,
@@ -56,7 +55,6 @@ __all__ = [
     "color_sites",
     "cut_value",
     "dimod_from_ising",
-    "dithered",
     "energy_histogram",
     "exact_moments",
     "exact_probabilities",

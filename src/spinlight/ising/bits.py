@@ -37,20 +37,6 @@ def random_bits(logits: Tensor, seed: int) -> Tensor:
     return torch.from_numpy(bits_of_logits(_plain(logits), seed)).to(logits.dtype)
 
 
-def dithered(probabilities: Tensor, seed: int) -> Tensor:
-    """Return independent bits, 1 with these probabilities, in their dtype and on their device.
-
-    Args:
-        probabilities: in [0, 1], any shape.
-        seed: names the random stream, in [0, 2^63).
-    """
-    if probabilities.device.type != "cpu":
-        return bernoulli(probabilities, seed)
-    from spinlight.kernels.bits import bits_of_probabilities
-
-    return torch.from_numpy(bits_of_probabilities(_plain(probabilities), seed)).to(probabilities.dtype)
-
-
 def _plain(values: Tensor) -> NDArray[np.float32]:
     return values.detach().to(torch.float32).contiguous().numpy()
 

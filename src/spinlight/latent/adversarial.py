@@ -15,6 +15,7 @@ from spinlight._checks import nonnegative_number, positive_integer
 from spinlight._errors import InvalidSettingError
 from spinlight.latent.qgan import QGAN
 from spinlight.training import Batches, NegativePhase
+from spinlight.training.task import batch_rows
 
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], Optimizer]
 
@@ -93,7 +94,7 @@ class AdversarialTask(pl.LightningModule):
         loader = self.trainer.train_dataloader
         if isinstance(loader, Batches):
             loader.mark(batch_idx + 1)  # Lightning fetches one batch ahead of the one that is trained on
-        step = self.qgan.step(batch, self.negatives)
+        step = self.qgan.step(batch_rows(batch), self.negatives)
         optimizers: Any = self.optimizers()
         discriminator, generator, associative = optimizers
         due = self._steps % self.penalty_every == 0

@@ -236,7 +236,7 @@ class SupportsGibbsStep(Machine, Protocol):
         """Return visible rows after one step of block Gibbs."""
         ...
 
-    def free_energy(self, visible: Tensor, hidden_logits: Tensor | None = None) -> Tensor:
+    def free_energy(self, visible: Tensor, *, hidden_logits: Tensor | None = None) -> Tensor:
         """Return F(v) with p(v) = exp(-F(v)) / Z, one value per row; `hidden_logits` where they are known already."""
         ...
 

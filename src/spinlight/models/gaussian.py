@@ -82,7 +82,7 @@ class GaussianBernoulliRBM(nn.Module):
         """Return `energy(visible, hidden)`."""
         return self.energy(visible, hidden)
 
-    def free_energy(self, visible: Tensor, hidden_logits: Tensor | None = None) -> Tensor:
+    def free_energy(self, visible: Tensor, *, hidden_logits: Tensor | None = None) -> Tensor:
         """Return F(v) = - log sum_h exp(-E(v, h)), so that the density is p(v) = exp(-F(v)) / Z.
 
         F(v) = sum_i (v_i - a_i)^2 / (2 s_i) - sum_j softplus(c_j + sum_i v_i W_ij / s_i)

@@ -72,7 +72,7 @@ class RestrictedBoltzmannMachine(AbstractBoltzmannMachine):
         visible, hidden = state.split([self.num_visible, self.num_hidden], -1)
         return -(visible @ self.visible_bias) - ((self.hidden_bias + visible @ self.weight) * hidden).sum(-1)
 
-    def free_energy(self, visible: Tensor, hidden_logits: Tensor | None = None) -> Tensor:
+    def free_energy(self, visible: Tensor, *, hidden_logits: Tensor | None = None) -> Tensor:
         """Return F(v) = - log sum_h exp(-E(v, h)), so that p(v) = exp(-F(v)) / Z.
 
         Args:

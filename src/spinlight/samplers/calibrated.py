@@ -134,18 +134,23 @@ class Calibrated(Sampler):
 
         Args:
             problem: which the draws are of.
-            draws: of this sampler, at least two, as they came out of it.
+            draws: of this sampler or one with another factor, at least two, as they came out of it.
             seed: of the estimator's reference chains, as `draw`.
 
         Raises:
-            InvalidSettingError: the factor is not known yet: call `calibrate` first.
+            InvalidSettingError: the factor is not known yet: call `calibrate` first; or draws that no `Calibrated` gave.
         """
         if self.factor is None:
             raise InvalidSettingError("there is no factor to update yet; call calibrate(problem) first")
+        factor = draws.info.details.get("factor")
+        if factor is None:
+            raise InvalidSettingError(
+                f"the draws tell no factor: they came from {draws.info.sampler}, not from Calibrated"
+            )
         found = self._effective(_some_of(require_problem(problem)), draws, resolve_seed(seed))
         if math.isnan(found.value):
             return self
-        return replace(self, factor=_next_factor([_Point(self.factor, found, self.beta)]))
+        return replace(self, factor=_next_factor([_Point(factor, found, self.beta)]))
 
     def draw(self, problem: Ising, count: int, *, seed: Seed = None, initial: Tensor | None = None) -> Draws:
         """Return `count` draws of the rescaled problem with the energies of the true one; see `Sampler.draw`.

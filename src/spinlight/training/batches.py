@@ -26,7 +26,7 @@ class Batches:
     Args:
         rows: shape (count, features), on any device.
         batch_size: rows per batch and process; the last batch of a pass may have fewer.
-        draw: turns the rows of a batch, given a seed, into what is trained on: `ising.dithered` takes grey levels as probabilities,
+        draw: turns the rows of a batch, given a seed, into what is trained on: `datasets.binarized` takes grey levels as probabilities,
             so that a machine of bits never sees the same image twice (Salakhutdinov & Murray 2008). None: the rows themselves.
         seed: integer, generator, or None for fresh entropy; alike in all processes.
 

@@ -63,7 +63,7 @@ class ContrastiveDivergence(NegativePhase):
             return super().objective(model, data, positive)
         seed, logits = self.next_seed(), model.hidden_logits(data)
         negative = _from_hidden(model, random_bits(logits.detach(), seed), self.sweeps, seed)
-        return model.free_energy(data, logits).mean() - model.free_energy(negative).mean()
+        return model.free_energy(data, hidden_logits=logits).mean() - model.free_energy(negative).mean()
 
     def _walked(self, model: AbstractBoltzmannMachine, data: Tensor, seed: int) -> Tensor:
         chain = _DEFAULT if self.sampler is None else self.sampler
@@ -137,7 +137,7 @@ class PersistentContrastiveDivergence(NegativePhase):
         # The hidden units that the next call starts from: drawn by the parameters that the visible ones were drawn by.
         hidden = random_bits(logits.detach()[len(data) :], self.next_seed())
         self._sides = _Sides(negative, hidden)
-        energies = model.free_energy(rows, logits)
+        energies = model.free_energy(rows, hidden_logits=logits)
         return energies[: len(data)].mean() - energies[len(data) :].mean()
 
     @torch.no_grad()
@@ -182,15 +182,11 @@ class PersistentContrastiveDivergence(NegativePhase):
         """Go on where `state_dict` was taken.
 
         Raises:
-            InvalidStateError: a state of another number of chains, or of single chains where ladders are wanted.
+            InvalidStateError: a state of another number of chains, or of another sampler.
         """
+        self._require_same_kind(state)
         kind = LadderState if isinstance(self.sampler, ParallelTempering) else ChainState
-        try:
-            chain = kind(**state["chain"]) if "chain" in state else None
-        except TypeError as error:
-            raise InvalidStateError(
-                f"the saved chains are those of another sampler, no {kind.__name__}: {error}"
-            ) from error
+        chain = kind(**state["chain"]) if "chain" in state else None
         sides = _Sides(**state["sides"]) if "sides" in state else None
         count = self.chains
         count = count if chain is None else len(chain.spins)

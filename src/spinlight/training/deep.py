@@ -13,8 +13,8 @@ from torch import Tensor
 from spinlight._checks import bits_of, positive_integer
 from spinlight._errors import InvalidProblemError, InvalidSettingError, InvalidStateError
 from spinlight._random import Seed, derive_seed, resolve_seed
+from spinlight.datasets.images import binarized
 from spinlight.ising import Draws, LogPartition
-from spinlight.ising.bits import dithered
 from spinlight.models import DeepBeliefNetwork
 from spinlight.models.base import equal_rows, unit_values
 from spinlight.training.contrastive import PersistentContrastiveDivergence
@@ -73,7 +73,7 @@ def _persistent(seed: int) -> NegativePhase:
 
 def _drawn(network: DeepBeliefNetwork, level: int, rows: Tensor, seed: int) -> Tensor:
     """Return one draw of q(h_level | v) per row, v itself drawn from its probabilities."""
-    visible = dithered(rows, derive_seed(seed, 0))
+    visible = binarized(rows, derive_seed(seed, 0))
     return network.draw_up(visible, derive_seed(seed, 1), levels=level)[-1]
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from spinlight._checks import positive_integer
 from spinlight._errors import InvalidSettingError
@@ -24,8 +25,8 @@ from spinlight._results import Results, plain
 from spinlight.samplers import Sampler
 from spinlight.training.batches import Batches
 from spinlight.training.interrupts import InterruptedFitError, StopOnInterrupt
-from spinlight.training.likelihood import LogLikelihood, log_likelihood
-from spinlight.training.monitors import EstimatesPartition, LikelihoodMonitor
+from spinlight.training.likelihood import LogLikelihood, data_rows, log_likelihood
+from spinlight.training.monitors import EstimatesPartition, GradientMonitor, LikelihoodMonitor
 from spinlight.training.partition import AnnealedImportance
 from spinlight.training.progress import TrainingProgress, stage
 from spinlight.training.quiet import quiet_training
@@ -87,9 +88,12 @@ def fit_machine(
 
     Raises:
         InvalidSettingError: an impossible number, a folder that cannot be written to, or no checkpoint to go on from.
+        InvalidStateError: held-out rows of another shape, none, or other than bits where the machine has bits.
+        ProblemTooLargeError: a machine whose rows have no likelihood: more than 28 hidden units that are connected to each other.
     """
     epochs, folder = positive_integer("epochs", epochs), Path(out)
     model: Any = task.model
+    data_rows(model, held_out)
     if resume and not (folder / CHECKPOINT).is_file():
         raise InvalidSettingError(f"{folder / CHECKPOINT} is not there to go on from; leave resume out to start anew")
     with Results(folder, files=(MODEL, METRICS, HISTORY, CHECKPOINT)) as results:
@@ -98,11 +102,11 @@ def fit_machine(
             history = _History()
             watch = LikelihoodMonitor(held_out[:_WATCHED], estimator=AnnealedImportance(chains=64, steps=500))
             with stage("training", None, seconds):
-                _train(task, batches, folder, epochs, resume, [watch, history], progress)
+                optimizer = _train(task, batches, folder, epochs, resume, [watch, GradientMonitor(), history], progress)
             with stage("likelihood", progress, seconds):
                 known = (AnnealedImportance() if estimator is None else estimator).estimate(model, seed=0)
                 found = log_likelihood(model, held_out, partition=known)
-        metrics = plain(_about(task, batches, epochs) | _measured(found) | {"seconds": seconds})
+        metrics = plain(_about(task, batches, epochs, optimizer) | _measured(found) | {"seconds": seconds})
         results.write_by(MODEL, partial(torch.save, model.state_dict()))
         results.write(HISTORY, history.table())
         results.write_json(METRICS, metrics)
@@ -119,8 +123,8 @@ def _train(
     resume: bool,
     monitors: list[pl.Callback],
     progress: Progress | None,
-) -> None:
-    """Train to the last epoch, or leave a checkpoint and raise `InterruptedFitError`."""
+) -> Optimizer:
+    """Train to the last epoch and return the optimiser, or leave a checkpoint and raise `InterruptedFitError`."""
     shown = [] if progress is None else [TrainingProgress(progress, metric="log_likelihood", words="log-likelihood")]
     with quiet_training(), StopOnInterrupt() as stop:
         trainer = pl.Trainer(
@@ -142,6 +146,7 @@ def _train(
         except SystemExit as error:  # what Lightning makes of an interrupt
             saved = folder / CHECKPOINT
             raise InterruptedFitError([saved] if saved.is_file() else []) from error
+    return trainer.optimizers[0]
 
 
 class _Checkpoint(pl.Callback):
@@ -168,21 +173,24 @@ class _History(pl.Callback):
 
     def __init__(self) -> None:
         self._rows: list[dict[str, float]] = []
-        self._started = time.perf_counter()
+        self._started, self._before = time.perf_counter(), 0.0
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Take the row of an epoch."""
         logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        seconds = round(time.perf_counter() - self._started, 2)
-        self._rows.append({"epoch": trainer.current_epoch + 1, "seconds": seconds} | logged)
+        self._rows.append({"epoch": trainer.current_epoch + 1, "seconds": round(self._seconds(), 2)} | logged)
+
+    def _seconds(self) -> float:
+        """Return how long the fit has taken, in all runs that it took."""
+        return self._before + time.perf_counter() - self._started
 
     def state_dict(self) -> dict[str, Any]:
         """Return the rows, for a checkpoint."""
-        return {"rows": self._rows}
+        return {"rows": self._rows, "seconds": self._seconds()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on after the rows of a checkpoint."""
-        self._rows = list(state_dict["rows"])
+        self._rows, self._before = list(state_dict["rows"]), state_dict["seconds"]
 
     def table(self) -> bytes:
         """Return the rows as CSV."""
@@ -193,12 +201,14 @@ class _History(pl.Callback):
         return text.getvalue().encode()
 
 
-def _about(task: EnergyTask, batches: Batches, epochs: int) -> dict[str, Any]:
+def _about(task: EnergyTask, batches: Batches, epochs: int, optimizer: Optimizer) -> dict[str, Any]:
     sampler = getattr(task.negatives, "sampler", None)
+    rates = {name: value for name, value in optimizer.defaults.items() if isinstance(value, (bool, int, float, tuple))}
     return {
         "machine": repr(task.model),
-        "negatives": type(task.negatives).__name__,
+        "negatives": {"class": type(task.negatives).__name__, **task.negatives.settings()},
         "sampler": {"class": type(sampler).__name__, **sampler.settings()} if isinstance(sampler, Sampler) else None,
+        "optimizer": {"class": type(optimizer).__name__, **rates},
         "data": {"rows": len(batches.rows), "features": batches.rows.shape[1], "batch_size": batches.batch_size},
         "epochs": epochs,
         "versions": {name: version(name) for name in ("spinlight", "torch", "lightning")},

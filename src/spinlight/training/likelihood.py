@@ -101,7 +101,7 @@ def log_likelihood(
 
 
 def data_rows(model: object, rows: Tensor) -> Tensor:
-    """Return data rows, bits where the model is a Boltzmann machine, or refuse them."""
+    """Return data rows, bits where the model is a Boltzmann machine, or refuse what `log_likelihood` would."""
     if not isinstance(model, AbstractBoltzmannMachine | HasFreeEnergy):
         raise InvalidProblemError(
             f"a likelihood is that of a Boltzmann machine or of a model with free_energy(visible), got a {type(model).__name__}"
@@ -110,6 +110,12 @@ def data_rows(model: object, rows: Tensor) -> Tensor:
     if states.ndim != 2 or not len(states):
         raise InvalidStateError(
             f"data must have shape (rows, num_visible), at least one row, got {tuple(states.shape)}"
+        )
+    if not isinstance(model, HasFreeEnergy) and model.num_hidden > MOST_HIDDEN:
+        raise ProblemTooLargeError(
+            f"the likelihood of a row sums over the 2^{model.num_hidden} states of its hidden units; the limit is {MOST_HIDDEN} where "
+            "they are connected to each other. AnnealedImportance().estimate(model.to_ising(clamped=row)) bounds the sum of one row "
+            "at any size, and a RestrictedBoltzmannMachine has it in closed form"
         )
     return states
 
@@ -128,10 +134,4 @@ def _log_sums(model: AbstractBoltzmannMachine | HasFreeEnergy, rows: Tensor) -> 
         return -model.free_energy(rows)
     if model.num_hidden == 0:
         return -model.energy(rows)
-    if model.num_hidden > MOST_HIDDEN:
-        raise ProblemTooLargeError(
-            f"the likelihood of a row sums over the 2^{model.num_hidden} states of its hidden units; the limit is {MOST_HIDDEN} where "
-            "they are connected to each other. AnnealedImportance().estimate(model.to_ising(clamped=row)) bounds the sum of one row "
-            "at any size, and a RestrictedBoltzmannMachine has it in closed form"
-        )
     return log_partition(model.to_ising(clamped=rows))

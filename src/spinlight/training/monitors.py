@@ -12,7 +12,7 @@ from torch import Tensor
 from spinlight._checks import fraction, positive_integer
 from spinlight._random import Seed, derive_seed, resolve_seed
 from spinlight.ising import LogPartition
-from spinlight.training.likelihood import log_likelihood
+from spinlight.training.likelihood import data_rows, log_likelihood
 from spinlight.training.partition import AnnealedImportance
 
 
@@ -55,6 +55,10 @@ class LikelihoodMonitor(pl.Callback):
         self.rows, self.every, self.name = rows, positive_integer("every", every), name
         self.estimator: EstimatesPartition = AnnealedImportance() if estimator is None else estimator
         self._seed = resolve_seed(seed)
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Refuse rows, or a machine, that have no likelihood, before anything is spent."""
+        data_rows(pl_module.model, self.rows)
 
     @torch.no_grad()
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:

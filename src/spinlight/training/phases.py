@@ -85,12 +85,34 @@ class NegativePhase(ABC):
         return model.objective(data if positive is None else positive, self.negative(model, data))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything that the next call depends on, besides the model: integers and tensors."""
-        return {"seed": self._seed, "calls": self._calls}
+        """Return everything that the next call depends on, besides the model: plain values and tensors."""
+        return {"phase": self._kind, "seed": self._seed, "calls": self._calls}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where `state_dict` was taken."""
+        """Go on where `state_dict` was taken.
+
+        Raises:
+            InvalidStateError: a state of another kind of phase, or of one with another sampler.
+        """
+        self._require_same_kind(state)
         self._seed, self._calls = int(state["seed"]), int(state["calls"])
+
+    def settings(self) -> dict[str, Any]:
+        """Return what the phase was made with, the sampler aside, as plain JSON values."""
+        sizes = {name: getattr(self, name, None) for name in ("chains", "count", "steps", "sweeps", "least_share")}
+        return {name: size for name, size in sizes.items() if size is not None} | {"seed": self._seed}
+
+    def _require_same_kind(self, state: Mapping[str, Any]) -> None:
+        if state["phase"] != self._kind:
+            raise InvalidStateError(
+                f"the saved state is of {state['phase']} and these negatives are {self._kind}; go on with those of before"
+            )
+
+    @property
+    def _kind(self) -> str:
+        """The class, and that of the sampler where there is one."""
+        sampler = getattr(self, "sampler", None)
+        return type(self).__name__ + (f"({type(sampler).__name__})" if sampler is not None else "")
 
     def branch(self, number: int) -> None:
         """Take streams that no phase of the same seed and another number takes: for processes that train together."""

@@ -18,12 +18,16 @@ _WARNINGS = (
 
 
 @contextlib.contextmanager
-def quiet_training() -> Iterator[None]:
-    """Keep device banners, seeds, hints and known warnings of Lightning and scvi-tools off the terminal, inside the block."""
+def quiet_training(*, printed: bool = False) -> Iterator[None]:
+    """Keep device banners, seeds, hints and known warnings of Lightning and scvi-tools off the terminal, inside the block.
+
+    Args:
+        printed: also what is printed to stdout: scvi-tools prints when training raises, and the error itself says more.
+    """
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     levels = [logger.level for logger in loggers]
-    # scvi-tools prints when training raises; the error itself says more.
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+    hidden = contextlib.redirect_stdout(io.StringIO()) if printed else contextlib.nullcontext()
+    with warnings.catch_warnings(), hidden:
         for message in _WARNINGS:
             warnings.filterwarnings("ignore", message=re.escape(message))
         for logger in loggers:

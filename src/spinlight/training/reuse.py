@@ -81,6 +81,8 @@ class ReusedDraws(NegativePhase):
 
     def negative(self, model: Machine, data: Tensor) -> Draws:
         """Return the kept draws, of all units, weighted for the machine as it is now; the data are not used."""
+        if not isinstance(model, AbstractBoltzmannMachine | GaussianBernoulliRBM):
+            raise InvalidSettingError(f"ReusedDraws is for Boltzmann machines, got {type(model).__name__}")
         if self._draws is None or self._used >= self.steps:
             self._draws = self._called(model)
             self._energies = _row_energies(model, self._draws.bits)
@@ -89,7 +91,7 @@ class ReusedDraws(NegativePhase):
         change = self._energies - _row_energies(model, self._draws.bits)
         return replace(self._draws, counts=None, log_weights=self._weighted(self._draws.weights.log(), change))
 
-    def _called(self, model: Machine) -> Draws:
+    def _called(self, model: AbstractBoltzmannMachine | GaussianBernoulliRBM) -> Draws:
         problem, seed = model.to_ising(), self.next_seed()
         draws = self.sampler.draw(problem, self.count, seed=derive_seed(seed, 0))
         if isinstance(self.sampler, Calibrated) and self.sampler.factor is not None:
@@ -144,14 +146,12 @@ _REFINER = Gibbs(progress=False)
 
 
 @torch.no_grad()
-def _row_energies(model: Machine, bits: Tensor) -> Tensor:
+def _row_energies(model: AbstractBoltzmannMachine | GaussianBernoulliRBM, bits: Tensor) -> Tensor:
     """Return F of the visible units where the machine sums the hidden ones out, of the hidden ones where the visible ones are
     real, E otherwise; float64.
     """
     if isinstance(model, GaussianBernoulliRBM):
         return model.hidden_energy(bits).to(torch.float64)
-    if not isinstance(model, AbstractBoltzmannMachine):
-        raise InvalidSettingError(f"ReusedDraws is for machines whose units are all bits, got {type(model).__name__}")
     rows = bits_of(bits, model.num_nodes)
     if isinstance(model, SupportsGibbsStep):
         return model.free_energy(rows[..., : model.num_visible]).to(torch.float64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -91,15 +91,16 @@ class EnergyTask(pl.LightningModule):
         if stage == "fit" and self.trainer.world_size > 1:
             self.negatives.branch(self.trainer.global_rank)
 
-    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
-        """Return the objective of one batch of visible rows."""
+    def training_step(self, batch: Tensor | Sequence[Tensor], batch_idx: int) -> Tensor:
+        """Return the objective of one batch of visible rows, alone or in a sequence of one as `TensorDataset` gives them."""
         loader = self.trainer.train_dataloader
         if isinstance(loader, Batches):
             loader.mark(batch_idx + 1)  # Lightning fetches one batch ahead of the one that is trained on
-        positive = self._positive(batch)
+        rows = batch_rows(batch)
+        positive = self._positive(rows)
         if self.centring is None:
-            return self.negatives.objective(self.model, batch, positive)
-        self._sides = (batch if positive is None else positive, self.negatives.negative(self.model, batch))
+            return self.negatives.objective(self.model, rows, positive)
+        self._sides = (rows if positive is None else positive, self.negatives.negative(self.model, rows))
         return self.model.objective(*self._sides)
 
     def _positive(self, batch: Tensor) -> Tensor | Draws | None:
@@ -129,7 +130,6 @@ class EnergyTask(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the chains of every process, and where the data stand."""
         checkpoint["negatives"] = _from_all(self.negatives.state_dict())
-        checkpoint["phase"] = type(self.negatives).__name__
         if self.centring is not None:
             checkpoint["centring"] = self.centring.state_dict()
         loader = self.trainer.train_dataloader if self._trainer else None
@@ -140,13 +140,9 @@ class EnergyTask(pl.LightningModule):
         """Go on with the chains of this process.
 
         Raises:
-            InvalidStateError: the checkpoint is of another number of processes, or of another negative phase.
+            InvalidStateError: the checkpoint is of another number of processes, of other negatives, or of a run that was centred where
+                this one is not.
         """
-        if checkpoint["phase"] != type(self.negatives).__name__:
-            raise InvalidStateError(
-                f"the checkpoint is of a run with {checkpoint['phase']} and this task has {type(self.negatives).__name__}; go on with "
-                "the negatives of before"
-            )
         states: list[Mapping[str, Any]] = checkpoint["negatives"]
         rank, processes = (self.trainer.global_rank, self.trainer.world_size) if self._trainer else (0, len(states))
         if len(states) != processes:
@@ -155,7 +151,11 @@ class EnergyTask(pl.LightningModule):
             )
         self.negatives.load_state_dict(states[rank])
         self._batches = checkpoint.get("batches")
-        if self.centring is not None and "centring" in checkpoint:
+        if (self.centring is None) != ("centring" not in checkpoint):
+            raise InvalidStateError(
+                f"the checkpoint is of a run {'without' if self.centring else 'with'} centring; go on as before"
+            )
+        if self.centring is not None:
             self.centring.load_state_dict(checkpoint["centring"])
 
     def on_train_start(self) -> None:
@@ -163,6 +163,21 @@ class EnergyTask(pl.LightningModule):
         if self._batches is not None and isinstance(self.trainer.train_dataloader, Batches):
             self.trainer.train_dataloader.load_state_dict(self._batches)
         self._batches = None
+
+
+def batch_rows(batch: object) -> Tensor:
+    """Return the rows of a batch, shape (batch, features), which may come in a sequence of one.
+
+    Raises:
+        InvalidStateError: anything else.
+    """
+    rows = batch[0] if isinstance(batch, Sequence) and len(batch) == 1 else batch
+    if not isinstance(rows, Tensor) or rows.ndim != 2:
+        found = f"shape {tuple(rows.shape)}" if isinstance(rows, Tensor) else type(rows).__name__
+        if isinstance(rows, Sequence):
+            found += f" of {len(rows)}"
+        raise InvalidStateError(f"a batch must be rows, shape (batch, features), without labels; got {found}")
+    return rows
 
 
 def linear_decay(optimizer: Optimizer, steps: int) -> LRScheduler:
