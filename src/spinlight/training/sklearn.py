@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from spinlight._checks import positive_number
+from spinlight._errors import InvalidSettingError
 from spinlight.models import DeepBeliefNetwork
 from spinlight.training.contrastive import PersistentContrastiveDivergence
 from spinlight.training.deep import pretrain
@@ -173,6 +174,11 @@ class DeepBeliefClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
     def _fitted_encoder(self, rows: NDArray[Any], seed: int) -> DeepBeliefTransformer:
         encoder = DeepBeliefTransformer() if self.encoder is None else clone(self.encoder)
+        if not isinstance(getattr(encoder, "estimator", encoder), DeepBeliefTransformer):
+            raise InvalidSettingError(
+                f"encoder must be a DeepBeliefTransformer, alone or in a FrozenEstimator, got {type(encoder).__name__}; other "
+                "transformers go before this classifier in a pipeline"
+            )
         if encoder.get_params().get("random_state", seed) is None:
             encoder.set_params(random_state=seed)
         return encoder.fit(rows, None)  # FrozenEstimator wants labels too
