@@ -14,7 +14,6 @@ bits and layers were searched neither for the machine nor for the controls.
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable
 from functools import partial
@@ -59,18 +58,18 @@ def _qgan(settings: Settings) -> list[Claim]:
     features, accuracy = network[0], _accuracy(network, data.test)
     real = features_of(features, data.test.intensities)
     found: dict[str, list[float]] = {name: [] for name in PRIORS}
-    for seed in range(settings.seeds):
+    for seed in range(1, settings.seeds + 1):  # settings were looked for on seed 0
         for name, prior in PRIORS.items():
             qgan = trained(prior(), train.intensities, steps, seed)
             images = qgan.generate(generated, seed=seed)
             found[name].append(frechet_distance(features_of(features, images), real))
     gains = [min(controls) - machine for machine, *controls in zip(*found.values(), strict=True)]
-    known = {f"{name}, seed {seed}": value for name, values in found.items() for seed, value in enumerate(values)}
+    known = {f"{name}, seed {seed}": value for name, values in found.items() for seed, value in enumerate(values, 1)}
     known["training images"] = frechet_distance(features_of(features, train.intensities[:generated]), real)
     seconds = time.perf_counter() - start
     return [
         Claim("qgan/mnist/classifier", accuracy, "% of test images", (accuracy, accuracy), 98.5, {}, seconds),
-        Claim("qgan/mnist/gain", statistics.median(gains), "", (min(gains), max(gains)), 0.0, known, seconds),
+        Claim("qgan/mnist/gain of the worst seed", min(gains), "", (min(gains), max(gains)), 0.0, known, seconds),
     ]
 
 

@@ -161,7 +161,7 @@ def fit_mixture(
     valid: Tensor,
     *,
     components: Sequence[int] = COMPONENTS,
-    pseudo_counts: Sequence[float] = (0.03, 0.3),
+    pseudo_counts: Sequence[float] = (0.03, 0.3, 1.0, 3.0),
     restarts: int = 3,
     seed: int = 0,
 ) -> BernoulliMixture:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spinlight._errors import FileFormatError, InvalidDataError, InvalidSettingError, UnknownNameError
+from spinlight._random import resolve_seed
 from spinlight.cli.negatives import Negatives
 from spinlight.cli.outcome import outcome
 from spinlight.cli.progress import epochs_shown
@@ -94,6 +95,7 @@ def fit(
     gaussian machine takes any real numbers.
     """
     with outcome():
+        resolve_seed(seed)
         if machine not in HIDDEN:
             raise UnknownNameError(f"--machine must be one of {', '.join(HIDDEN)}, got {machine!r}")
         wanted = Negatives(
@@ -211,8 +213,10 @@ def _from_file(path: Path) -> Tensor:
             rows = np.load(path, allow_pickle=False)
         else:
             rows = np.loadtxt(path, delimiter=",", ndmin=2)
+        if np.iscomplexobj(rows):
+            raise FileFormatError(f"{path} holds complex numbers; machines have bits or real numbers")
         rows = np.asarray(rows, dtype=np.float32)
-    except ValueError as error:
+    except (ValueError, TypeError, EOFError) as error:
         raise FileFormatError(f"{path} holds no table of numbers: {error}") from error
     if rows.ndim != 2 or not rows.size:
         raise FileFormatError(f"{path} must hold a table of rows, got shape {rows.shape}")

@@ -15,6 +15,9 @@ from spinlight._errors import InvalidProblemError, SpinlightWarning
 FEWEST_EFFECTIVE = 10.0
 """Effective weights below which their spread says nothing about their mean."""
 
+_LEAST_SHARE = 1 / 8
+"""Share of all weights that must be effective: the tail of very uneven ones has not been seen yet, however many there are."""
+
 
 @dataclass(frozen=True)
 class LogPartition:
@@ -54,7 +57,7 @@ def log_mean_weight(log_weights: Tensor, what: str, remedy: str) -> tuple[float,
         InvalidProblemError: weights that are no numbers.
 
     Warns:
-        SpinlightWarning: fewer than ten effective weights; the standard error is NaN.
+        SpinlightWarning: fewer than ten effective weights, or than an eighth of all; the standard error is NaN.
     """
     count = len(log_weights)
     if not bool(log_weights.isfinite().all()):
@@ -65,7 +68,7 @@ def log_mean_weight(log_weights: Tensor, what: str, remedy: str) -> tuple[float,
     value = float(torch.logsumexp(log_weights, 0)) - math.log(count)
     weights = np.exp(log_weights.numpy() - value)
     effective = count / float(np.mean(weights**2))
-    if not effective >= FEWEST_EFFECTIVE:
+    if not effective >= max(FEWEST_EFFECTIVE, _LEAST_SHARE * count):
         warnings.warn(
             f"the mean weight hangs on {effective:.1f} of {count} {what}, so its error cannot be told; {remedy}",
             SpinlightWarning,

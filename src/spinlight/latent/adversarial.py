@@ -81,6 +81,7 @@ class AdversarialTask(pl.LightningModule):
         self._make: MakeOptimizer = partial(adam, betas=(0.0, 0.99)) if optimizer is None else optimizer
         self._make_associative: MakeOptimizer = adam if associative_optimizer is None else associative_optimizer
         self._batches: Mapping[str, Any] | None = None
+        self._taken = 0
         self._steps = 0
         self.automatic_optimization = False
 
@@ -89,11 +90,16 @@ class AdversarialTask(pl.LightningModule):
         if stage == "fit" and self.trainer.world_size > 1:
             raise InvalidSettingError("a QGAN trains in one process; make the trainer with devices=1")
 
+    def on_train_epoch_start(self) -> None:
+        """Count the batches of an epoch, which may be cut short, from its start."""
+        self._taken = 0
+
     def training_step(self, batch: Tensor, batch_idx: int) -> None:
         """Take the three steps of one batch of data."""
         loader = self.trainer.train_dataloader
         if isinstance(loader, Batches):
-            loader.mark(batch_idx + 1)  # Lightning fetches one batch ahead of the one that is trained on
+            self._taken += 1
+            loader.mark(self._taken)  # Lightning fetches one batch ahead of the one that is trained on
         step = self.qgan.step(batch_rows(batch), self.negatives)
         optimizers: Any = self.optimizers()
         discriminator, generator, associative = optimizers

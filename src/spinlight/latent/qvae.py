@@ -143,6 +143,8 @@ class QVAE(nn.Module):
             samples * rows passes of the decoder, and one of the encoder.
         """
         samples, chunk = positive_integer("samples", samples), positive_integer("chunk", chunk)
+        if not len(x):
+            raise InvalidStateError("there are no rows to bound the likelihood of")
         generator = torch.Generator(x.device).manual_seed(resolve_seed(seed))
         known = self.prior.log_partition
         with _evaluating(self):
@@ -172,17 +174,20 @@ class QVAE(nn.Module):
         return log_p.to(exact).reshape(count, len(x)) - self.prior.energy(bits).to(exact) - log_q
 
     def encode(self, x: Tensor) -> Tensor:
-        """Return the posterior's logits log(q / (1 - q)), shape (rows, units).
+        """Return the posterior's logits log(q / (1 - q)), shape (rows, units), in single precision at least.
 
         Raises:
-            InvalidStateError: an encoder's output of another shape.
+            InvalidStateError: an encoder's output of another shape, or that is NaN.
         """
         logits: Tensor = self.encoder(x)
         if logits.shape != (len(x), self.prior.units):
             raise InvalidStateError(
                 f"the encoder must give {self.prior.units} logits for each of {len(x)} rows, got shape {tuple(logits.shape)}"
             )
-        return logits
+        if bool(logits.isnan().any()):
+            raise InvalidStateError("the encoder's logits are NaN; is the learning rate too high, or are the data?")
+        # Half precision has no numbers between 1 - 2^-8 (bfloat16) and 1: probabilities near 1 would be 1.
+        return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
     def decode(self, zeta: Tensor) -> Tensor:
         """Return the likelihood's parameters for smoothed bits, shape (rows, ...)."""

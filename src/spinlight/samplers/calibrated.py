@@ -129,8 +129,8 @@ class Calibrated(Sampler):
     def updated(self, problem: Ising, draws: Draws, *, seed: Seed = None) -> Calibrated:
         """Return this sampler with its factor corrected by what draws of its own show: the sampler is not called.
 
-        For a problem that changes little from call to call, as a machine in training does: each call corrects the next one. Draws
-        that have no temperature move the factor as they would while calibrating.
+        For a problem that changes little from call to call, as a machine in training does: each call corrects the next one, by as much
+        as stands out of its noise. Draws that are surely of no temperature move the factor as they would while calibrating.
 
         Args:
             problem: which the draws are of.
@@ -147,10 +147,16 @@ class Calibrated(Sampler):
             raise InvalidSettingError(
                 f"the draws tell no factor: they came from {draws.info.sampler}, not from Calibrated"
             )
-        found = self._effective(_some_of(require_problem(problem)), draws, resolve_seed(seed))
-        if math.isnan(found.value):
-            return self
-        return replace(self, factor=_next_factor([_Point(factor, found, self.beta)]))
+        if not any(bool(part.any()) for part in (require_problem(problem).fields, problem.edges()[2])):
+            return self  # without fields and couplings every factor is right
+        found = self._effective(_some_of(problem), draws, resolve_seed(seed))
+        point = _Point(factor, found, self.beta)
+        if point.known:
+            # As much of the step as stands out of the noise: the rest would be a walk from call to call.
+            sure = point.distance**2 / (point.distance**2 + point.error**2)
+            return replace(self, factor=factor * (_next_factor([point]) / factor) ** sure)
+        unseen = abs(found.value - self.beta) <= 3 * found.standard_error  # as of a problem that is all but empty
+        return self if unseen or math.isnan(found.value) else replace(self, factor=_next_factor([point]))
 
     def draw(self, problem: Ising, count: int, *, seed: Seed = None, initial: Tensor | None = None) -> Draws:
         """Return `count` draws of the rescaled problem with the energies of the true one; see `Sampler.draw`.

@@ -28,7 +28,7 @@ class Batches:
         batch_size: rows per batch and process; the last batch of a pass may have fewer.
         draw: turns the rows of a batch, given a seed, into what is trained on: `datasets.binarized` takes grey levels as probabilities,
             so that a machine of bits never sees the same image twice (Salakhutdinov & Murray 2008). None: the rows themselves.
-        seed: integer, generator, or None for fresh entropy; alike in all processes.
+        seed: integer, generator, or None for fresh entropy; an integer must be alike in all processes.
 
     Raises:
         InvalidStateError: no rows, or not two axes.
@@ -47,7 +47,8 @@ class Batches:
             )
         self.rows, self.batch_size = rows, positive_integer("batch_size", batch_size)
         self._draw, self._seed = draw, resolve_seed(seed)
-        self._pass, self._done = 0, 0
+        self._pass, self._done, self._begun = 0, 0, 0
+        self._agreed = seed is not None
 
     def __len__(self) -> int:
         """Return the number of batches of a pass."""
@@ -59,19 +60,29 @@ class Batches:
         """Yield the batches that are left of this pass, or those of the next."""
         if self._done >= len(self):
             self._pass, self._done = self._pass + 1, 0
+        self._agree()
+        self._begun = self._done
         number, (place, processes) = self._pass, _place()
         random = np.random.Generator(np.random.PCG64(derive_seed(self._seed, number)))
         order = torch.from_numpy(random.permutation(len(self.rows))).to(self.rows.device)
         for batch in range(self._done, len(self)):
-            self.mark(batch + 1)
+            self._done = batch + 1
             start = batch * self.batch_size * processes
             picks = order[start : start + self.batch_size * processes]
             share = picks[place::processes][: len(picks) // processes]
             yield self._drawn(self.rows[share], number, batch * processes + place)
 
-    def mark(self, done: int) -> None:
-        """Say how many batches of this pass count as done: for a trainer that fetches ahead of what it has trained on."""
-        self._done = done
+    def mark(self, count: int) -> None:
+        """Say how many batches of this iteration count as done: for a trainer that fetches ahead of what it has trained on."""
+        self._done = self._begun + count
+
+    def _agree(self) -> None:
+        """Give processes that train together one seed, where none was given."""
+        if not self._agreed and distributed.is_available() and distributed.is_initialized():
+            seeds = [self._seed]
+            distributed.broadcast_object_list(seeds, src=0)
+            (self._seed,) = seeds
+            self._agreed = True
 
     def _drawn(self, rows: Tensor, number: int, stream: int) -> Tensor:
         if self._draw is None:

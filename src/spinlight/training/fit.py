@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import os
+import pickle
+import struct
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -20,11 +22,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from spinlight._checks import positive_integer
-from spinlight._errors import InvalidSettingError
+from spinlight._errors import FileFormatError, InvalidSettingError, InvalidStateError
 from spinlight._results import Results, plain
 from spinlight.samplers import Sampler
 from spinlight.training.batches import Batches
-from spinlight.training.interrupts import InterruptedFitError, StopOnInterrupt
+from spinlight.training.interrupts import InterruptedFitError, StopOnInterrupt, StoppedBetweenBatchesError
 from spinlight.training.likelihood import LogLikelihood, data_rows, log_likelihood
 from spinlight.training.monitors import EstimatesPartition, GradientMonitor, LikelihoodMonitor
 from spinlight.training.partition import AnnealedImportance
@@ -88,15 +90,38 @@ def fit_machine(
 
     Raises:
         InvalidSettingError: an impossible number, a folder that cannot be written to, or no checkpoint to go on from.
-        InvalidStateError: held-out rows of another shape, none, or other than bits where the machine has bits.
+        InvalidStateError: held-out rows of another shape, none, or other than bits where the machine has bits; or a checkpoint of
+            another machine or of other negatives.
+        FileFormatError: a checkpoint that is damaged.
         ProblemTooLargeError: a machine whose rows have no likelihood: more than 28 hidden units that are connected to each other.
     """
     epochs, folder = positive_integer("epochs", epochs), Path(out)
-    model: Any = task.model
-    data_rows(model, held_out)
+    data_rows(task.model, held_out)
     if resume and not (folder / CHECKPOINT).is_file():
         raise InvalidSettingError(f"{folder / CHECKPOINT} is not there to go on from; leave resume out to start anew")
+    if resume:
+        _require_checkpoint_of(task, folder / CHECKPOINT)
+    try:
+        return _fitted(task, batches, folder, epochs, held_out, estimator, resume, progress)
+    except KeyboardInterrupt as error:
+        saved = folder / CHECKPOINT
+        raise InterruptedFitError([saved] if saved.is_file() else []) from error
+
+
+def _fitted(
+    task: EnergyTask,
+    batches: Batches,
+    folder: Path,
+    epochs: int,
+    held_out: Tensor,
+    estimator: EstimatesPartition | None,
+    resume: bool,
+    progress: Progress | None,
+) -> FittedMachine:
+    model: Any = task.model
     with Results(folder, files=(MODEL, METRICS, HISTORY, CHECKPOINT)) as results:
+        if not resume:
+            (folder / CHECKPOINT).unlink(missing_ok=True)  # of an older fit, which this one is not
         seconds: dict[str, float] = {}
         with nullcontext() if progress is None else progress:
             history = _History()
@@ -115,6 +140,21 @@ def fit_machine(
     return FittedMachine(model=model, likelihood=found, metrics=metrics, files=results.saved)
 
 
+def _require_checkpoint_of(task: EnergyTask, path: Path) -> None:
+    """Refuse a checkpoint that cannot be read, or that is of another machine."""
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    except (RuntimeError, EOFError, KeyError, ValueError, struct.error, pickle.UnpicklingError) as error:
+        raise FileFormatError(
+            f"{path} is damaged, or no checkpoint of a fit; leave resume out to start anew"
+        ) from error
+    own = task.state_dict()
+    if {name: part.shape for name, part in saved.items()} != {name: part.shape for name, part in own.items()}:
+        raise InvalidStateError(
+            f"{path} is of another machine than {task.model!r}; go on with the one of before, or leave resume out to start anew"
+        )
+
+
 def _train(
     task: EnergyTask,
     batches: Batches,
@@ -124,7 +164,7 @@ def _train(
     monitors: list[pl.Callback],
     progress: Progress | None,
 ) -> Optimizer:
-    """Train to the last epoch and return the optimiser, or leave a checkpoint and raise `InterruptedFitError`."""
+    """Train to the last epoch and return the optimiser."""
     shown = [] if progress is None else [TrainingProgress(progress, metric="log_likelihood", words="log-likelihood")]
     with quiet_training(), StopOnInterrupt() as stop:
         trainer = pl.Trainer(
@@ -144,8 +184,7 @@ def _train(
         try:
             trainer.fit(task, batches, ckpt_path=folder / CHECKPOINT if resume else None, weights_only=True)
         except SystemExit as error:  # what Lightning makes of an interrupt
-            saved = folder / CHECKPOINT
-            raise InterruptedFitError([saved] if saved.is_file() else []) from error
+            raise KeyboardInterrupt from error
     return trainer.optimizers[0]
 
 
@@ -163,8 +202,8 @@ class _Checkpoint(pl.Callback):
         trainer.save_checkpoint(self._path, weights_only=False)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: Any, exception: BaseException) -> None:
-        """Save where Ctrl-C fell, in the middle of an epoch too."""
-        if isinstance(exception, KeyboardInterrupt) and trainer.global_step:
+        """Save where training stopped between two batches; what is cut off within one stands at no step."""
+        if isinstance(exception, StoppedBetweenBatchesError) and trainer.global_step:
             trainer.save_checkpoint(self._path, weights_only=False)
 
 

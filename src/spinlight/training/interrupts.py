@@ -26,12 +26,16 @@ class InterruptedFitError(KeyboardInterrupt):
         self.saved = saved
 
 
+class StoppedBetweenBatchesError(KeyboardInterrupt):
+    """Ctrl-C that was answered between two batches, when model, chains and data stand at the same step."""
+
+
 _PATIENCE_S = 1.0
 """Fingers press Ctrl-C twice or thrice; only a press after this long says that the first was not enough."""
 
 
 class StopOnInterrupt(Callback):
-    """Ends training by `KeyboardInterrupt` between two batches after a Ctrl-C, and at once after one more a second later.
+    """Ends training between two batches after a Ctrl-C, and by a plain `KeyboardInterrupt` at once after one more a second later.
 
     Python raises `KeyboardInterrupt` wherever it happens to be, and loses it in a callback of the garbage collector (JAX,
     which scvi-tools imports, has one). Here the signal only leaves a mark, which the next batch finds, or the end of training.
@@ -65,7 +69,7 @@ class StopOnInterrupt(Callback):
 
     def _stop(self) -> None:
         if self._interrupted is not None:
-            raise KeyboardInterrupt
+            raise StoppedBetweenBatchesError
 
     def _mark(self, number: int, frame: FrameType | None) -> None:
         if self._interrupted is None:

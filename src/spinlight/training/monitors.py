@@ -121,3 +121,12 @@ class GradientMonitor(pl.Callback):
             share = float(self._mean @ self._mean) / self._weight**2 / square
             values["gradient_noise"] = min(1.0, max(0.0, (1 - share) / (1 - repeated)))
         pl_module.log_dict(values)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the running means, for a checkpoint."""
+        return {"mean": self._mean, "sums": [self._square, self._weight, self._weight_of_squares]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with the means of a checkpoint."""
+        self._mean = state_dict["mean"]
+        self._square, self._weight, self._weight_of_squares = state_dict["sums"]

@@ -60,8 +60,9 @@ class ReverseAnnealedLikelihood:
     p_ann(v) = <w>,  log w = log f_1(v) - log Z_base + sum_k log f_{b_{k-1}}(x_{k-1}) - log f_{b_k}(x_{k-1}),  x_steps = v,
 
     f_b being p_b not normalised. The log of a mean over some chains lies below log p_ann(v) in expectation. So this is an honest
-    likelihood of something that can be sampled, where AIS makes that of the machine too high if anything goes wrong: where both
-    agree, both are right. It does not bound the machine's own likelihood: p_ann may find rows likelier than p does.
+    likelihood of something that can be sampled, where AIS makes that of the machine too high if anything goes wrong. It does not bound
+    the machine's own likelihood: p_ann may find rows likelier than p does, as where both start at the data and neither finds a place,
+    far from them, where the machine has most of its mass.
 
     Args:
         chains: per row; more make the bound tighter, slowly.

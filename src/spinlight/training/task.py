@@ -84,18 +84,33 @@ class EnergyTask(pl.LightningModule):
         self._make_optimizer: MakeOptimizer = partial(torch.optim.Adam, lr=1e-3) if optimizer is None else optimizer
         self._make_schedule, self._constraint = schedule, constraint
         self._batches: Mapping[str, Any] | None = None
+        self._taken = 0
         self._sides: tuple[Tensor | Draws, Tensor | Draws] | None = None
 
     def setup(self, stage: str) -> None:
-        """Give every process chains of its own."""
+        """Give every process chains of its own.
+
+        Raises:
+            InvalidSettingError: centring, and gradients that are summed over several batches.
+        """
+        if stage == "fit" and self.centring is not None and self.trainer.accumulate_grad_batches > 1:
+            raise InvalidSettingError(
+                "centring takes the whole gradient of a step, not sums over several batches; use larger batches and "
+                "accumulate_grad_batches=1"
+            )
         if stage == "fit" and self.trainer.world_size > 1:
             self.negatives.branch(self.trainer.global_rank)
+
+    def on_train_epoch_start(self) -> None:
+        """Count the batches of an epoch, which may be cut short, from its start."""
+        self._taken = 0
 
     def training_step(self, batch: Tensor | Sequence[Tensor], batch_idx: int) -> Tensor:
         """Return the objective of one batch of visible rows, alone or in a sequence of one as `TensorDataset` gives them."""
         loader = self.trainer.train_dataloader
         if isinstance(loader, Batches):
-            loader.mark(batch_idx + 1)  # Lightning fetches one batch ahead of the one that is trained on
+            self._taken += 1
+            loader.mark(self._taken)  # Lightning fetches one batch ahead of the one that is trained on
         rows = batch_rows(batch)
         positive = self._positive(rows)
         if self.centring is None:

@@ -34,7 +34,7 @@ class Relaxation(ABC):
             noise: rho, in [0, 1], a shape that broadcasts with q's.
 
         Returns:
-            zeta in [0, 1], the broadcast shape.
+            zeta in [0, 1], the broadcast shape; in half precision it is rounded, and only its last step.
 
         Raises:
             InvalidStateError: a probability or noise outside [0, 1], or NaN.
@@ -42,7 +42,9 @@ class Relaxation(ABC):
         if not _within_unit(probabilities):
             raise InvalidStateError("probabilities must lie in [0, 1]; from logits take torch.sigmoid first")
         _require_noise(noise)
-        return self._marginal(probabilities.clamp(_EDGE, 1 - _EDGE), noise)
+        kind = torch.promote_types(probabilities.dtype, noise.dtype)
+        q, rho = (part.to(torch.promote_types(kind, torch.float32)) for part in (probabilities, noise))
+        return self._marginal(q.clamp(_EDGE, 1 - _EDGE), rho).to(kind)
 
     def sample(self, probabilities: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
         """Return one zeta for each probability.
