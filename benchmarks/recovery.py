@@ -114,12 +114,22 @@ def spin_glass(sites: int, seed: int) -> Ising:
 
 def recovered(glass: Ising, steps: int, seed: int) -> float:
     """Return the root mean squared error of couplings learned from exact samples of a glass."""
+    return coupling_error(learned(glass, steps, seed), glass)
+
+
+def learned(glass: Ising, steps: int, seed: int) -> BoltzmannMachine:
+    """Return a machine that has learned from exact samples of a glass."""
     draws = Exact().draw(glass, SAMPLES, seed=seed)
     machine = BoltzmannMachine(glass.sites, initial_scale=0.0)
     machine.initialize_biases(draws.bits)
     negatives = PersistentContrastiveDivergence(Gibbs(progress=False), chains=4_096, sweeps=2, seed=seed)
     data = draws.unique()
     descended(machine, lambda _: negatives.objective(machine, draws.bits[:1], data), steps=steps, rate=0.02)
+    return machine
+
+
+def coupling_error(machine: BoltzmannMachine, glass: Ising) -> float:
+    """Return the root mean squared difference of a machine's couplings from those of a glass."""
     difference = machine.to_ising().couplings - glass.couplings
     upper = torch.triu_indices(glass.sites, glass.sites, 1)
     return float(difference[upper[0], upper[1]].square().mean().sqrt())

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from recovery import cramer_rao, descended, divergence, recovered, spin_glass
+from recovery import coupling_error, cramer_rao, descended, divergence, learned, recovered, spin_glass
 from spinlight.datasets import bars_and_stripes
 from spinlight.ising import Ising
 from spinlight.models import BoltzmannMachine
@@ -49,7 +49,9 @@ def test_a_glass_is_recovered_within_three_times_the_bound() -> None:
 def test_a_glass_of_the_wrong_sign_is_far_beyond_the_bound() -> None:
     glass = spin_glass(5, seed=1)
     wrong = Ising(glass.fields, -glass.couplings)
-    assert float((wrong.couplings - glass.couplings).square().mean().sqrt()) > 10 * cramer_rao(glass, 50_000)
+    machine = learned(wrong, 400, seed=1)
+    assert coupling_error(machine, glass) > 10 * cramer_rao(glass, 50_000)
+    assert coupling_error(machine, wrong) < 3 * cramer_rao(glass, 50_000)
 
 
 def test_the_rate_of_descent_falls_to_zero() -> None:

@@ -192,6 +192,8 @@ def test_what_is_printed_names_the_data_and_both_errors(
         ),
         (["digits", "--negatives", "independent", "--sampler", "Exact", "--draws", "0"], "count must be"),
         (["digits", "--negatives", "independent", "--sampler", "Exact", "--quiet"], "the limit is 24 sites"),
+        (["digits", "--seed", "-1"], "seed must be"),
+        (["digits", "--seed", "18446744073709551616"], "seed must be"),
         (["digits", "--held-out", "1.5"], "held_out must lie between 0 and 1"),
         (["digits", "--epochs", "0"], "epochs must be"),
         (["digits", "--hidden", "0"], "num_hidden must be"),
@@ -222,6 +224,8 @@ def test_mistakes_are_answered_by_one_line_before_anything_is_written(
         (np.array([[0.0, np.nan], [1.0, 0.0]] * 5), "not finite"),
         (np.zeros((3, 2, 2)), "must hold a table"),
         (np.zeros((1, 2)), "too few"),
+        (np.zeros((9, 2), dtype=complex), "holds complex numbers"),
+        (np.zeros(9, dtype=[("a", "f4"), ("b", "f4")]), "holds no table of numbers"),
     ],
 )
 def test_files_that_cannot_be_used_are_refused(
@@ -235,6 +239,9 @@ def test_files_that_cannot_be_used_are_refused(
 def test_a_file_of_text_is_read_and_a_damaged_one_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "rows.csv").write_text("0,1,1\n1,0,0\n" * 20)
     assert main(["fit", str(tmp_path / "rows.csv"), "--out", str(tmp_path / "out"), *WORDS]) == 0
+    (tmp_path / "empty.npy").write_bytes(b"")
+    assert main(["fit", str(tmp_path / "empty.npy"), "--out", str(tmp_path / "out"), *WORDS]) == 2
+    assert "empty.npy holds no table of numbers" in capsys.readouterr().err
     (tmp_path / "bad.csv").write_text("a,b\n")
     assert main(["fit", str(tmp_path / "bad.csv"), "--out", str(tmp_path / "out"), *WORDS]) == 2
     assert "bad.csv holds no table of numbers" in capsys.readouterr().err

@@ -203,6 +203,20 @@ def test_more_noise_never_gives_less(relaxation: Relaxation, dtype: torch.dtype)
         assert rises.min() >= -8 * torch.finfo(dtype).eps
 
 
+@every_relaxation
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_gives_no_nan(relaxation: Relaxation, dtype: torch.dtype) -> None:
+    logits = torch.linspace(-20, 20, 401).to(dtype).requires_grad_()
+    noise = torch.linspace(0, 1, 301).to(dtype)[:, None]
+    zeta = relaxation(torch.sigmoid(logits), noise)
+    assert zeta.dtype == dtype
+    assert ((zeta >= 0) & (zeta <= 1)).all()
+    if dtype is torch.bfloat16:  # float16 ends at 65,504, and gradients with respect to q do not
+        zeta.sum().backward()
+        assert logits.grad is not None
+        assert logits.grad.isfinite().all()
+
+
 @pytest.mark.parametrize("kind", BETAS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_values_and_gradients_are_finite_at_the_edges(kind: type[Relaxation], dtype: torch.dtype) -> None:

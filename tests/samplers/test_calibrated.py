@@ -219,6 +219,16 @@ def test_draws_of_its_own_correct_the_factor_without_another_call() -> None:
     assert mended.updated(problem, draws, seed=3) == mended  # what draws say is of the factor that they were drawn with
 
 
+def test_a_factor_does_not_follow_noise() -> None:
+    nearly_empty = random_ising(6, seed=3, scale=0.01)
+    sampler = Calibrated(sampler=Exact(), estimator=PseudoLikelihood(), factor=1.0)
+    for seed in range(20):
+        sampler = sampler.updated(nearly_empty, sampler.draw(nearly_empty, 200, seed=seed), seed=seed)
+    assert 0.5 < sampler.factor < 2.0  # every factor is nearly right: one step per call would take it anywhere
+    empty = Ising(torch.zeros(4), torch.zeros(4, 4))
+    assert sampler.updated(empty, sampler.draw(empty, 100, seed=1), seed=1) is sampler
+
+
 def test_without_a_factor_or_without_a_temperature_there_is_nothing_to_correct() -> None:
     problem = random_ising(6, seed=3, scale=0.5)
     with pytest.raises(InvalidSettingError, match=r"call calibrate\(problem\) first"):

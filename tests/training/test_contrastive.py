@@ -195,7 +195,10 @@ def test_block_chains_refuse_a_model_of_another_size_and_another_number_of_chain
         PersistentContrastiveDivergence(chains=6).load_state_dict(phase.state_dict())
 
 
-@pytest.mark.parametrize("rows", [torch.zeros(2, 5), torch.full((2, 4), 1.5), torch.full((2, 4), torch.nan)])
+@pytest.mark.parametrize(
+    "rows",
+    [torch.zeros(0, 4), torch.zeros(4), torch.zeros(2, 5), torch.full((2, 4), 1.5), torch.full((2, 4), torch.nan)],
+)
 def test_data_that_are_no_rows_of_the_machine_are_refused(rows: Tensor) -> None:
     for phase in (PersistentContrastiveDivergence(chains=4), ContrastiveDivergence()):
         with pytest.raises(InvalidStateError):

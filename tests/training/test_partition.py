@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -235,6 +236,25 @@ def test_a_mean_that_hangs_on_few_chains_has_no_error_and_says_so() -> None:
     assert math.isnan(estimate.standard_error)
     # Both aligned states and little else: log Z is close to log 2 plus the 1225 couplings.
     assert estimate.lower < math.log(2) + 0.5 * 1225 + 1e-6
+
+
+def test_an_error_is_told_only_where_it_is_one() -> None:
+    # Weights as uneven as few steps leave them: the mean lies in a tail that most sets of chains have not seen.
+    generator = torch.Generator().manual_seed(0)
+    told, missed = 0, 0
+    for _ in range(300):
+        spread = 5.0**0.5
+        log_weights = (
+            spread * torch.randn(512, generator=generator, dtype=torch.float64) - spread**2 / 2
+        )  # mean weight 1
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            value, error, effective = log_mean_weight(log_weights, "chains", "")
+        assert math.isnan(error) == (effective < 64)
+        told += not math.isnan(error)
+        missed += value + 2 * error < 0
+    assert missed < 5
+    assert told < 10
 
 
 @pytest.mark.parametrize("estimator", [AnnealedImportance(chains=16, steps=4), ReverseAnnealed(chains=16, steps=4)])

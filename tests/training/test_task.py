@@ -141,6 +141,31 @@ def test_a_checkpoint_is_gone_on_from_bit_for_bit_in_mid_epoch(
     assert not torch.equal(weights(anew), weights(whole))
 
 
+def test_epochs_that_are_cut_short_go_on_with_the_rows_that_are_left(tmp_path: Path) -> None:
+    seen: list[torch.Tensor] = []
+
+    class Watching(PersistentContrastiveDivergence):
+        def objective(self, model, data, positive=None):
+            seen.append(data)
+            return super().objective(model, data, positive)
+
+    torch.manual_seed(0)
+    rows = all_bits(6)[:20].float()
+    learner = EnergyTask(RestrictedBoltzmannMachine(6, 4), Watching(chains=4, seed=0))
+    trainer(tmp_path, max_epochs=7, limit_train_batches=3).fit(learner, Batches(rows, 2, seed=0))
+    shown = torch.cat(seen)
+    assert len(shown) == 2 * (
+        3 + 3 + 3 + 1 + 3 + 3 + 3
+    )  # ten batches are a pass, and the fourth epoch has what is left of it
+    assert len(torch.cat(seen[:10]).unique(dim=0)) == 20  # one pass: every row once
+    assert not torch.equal(torch.cat(seen[:10]), torch.cat(seen[10:20]))  # the next one: in another order
+
+
+def test_centring_refuses_gradients_of_several_batches(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSettingError, match="accumulate_grad_batches=1"):
+        trainer(tmp_path, accumulate_grad_batches=2).fit(task(centred=True), batches())
+
+
 def test_a_centred_task_steps_along_the_centred_gradient(tmp_path: Path) -> None:
     plain, centred = (
         task(centred=centred, optimizer=partial(torch.optim.SGD, lr=0.1), schedule=None) for centred in (False, True)

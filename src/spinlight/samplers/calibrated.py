@@ -153,7 +153,7 @@ class Calibrated(Sampler):
         point = _Point(factor, found, self.beta)
         if point.known:
             # As much of the step as stands out of the noise: the rest would be a walk from call to call.
-            sure = point.distance**2 / (point.distance**2 + point.error**2)
+            sure = max(0.0, 1 - (2 * point.error / point.distance) ** 2) if point.distance else 0.0
             return replace(self, factor=factor * (_next_factor([point]) / factor) ** sure)
         unseen = abs(found.value - self.beta) <= 3 * found.standard_error  # as of a problem that is all but empty
         return self if unseen or math.isnan(found.value) else replace(self, factor=_next_factor([point]))

@@ -61,6 +61,7 @@ class ContrastiveDivergence(NegativePhase):
         """Return the scalar to descend; block Gibbs and gradient share their matrix products."""
         if self.sampler is not None or positive is not None or not isinstance(model, SupportsGibbsStep):
             return super().objective(model, data, positive)
+        _require_rows(data)
         seed, logits = self.next_seed(), model.hidden_logits(data)
         negative = _from_hidden(model, random_bits(logits.detach(), seed), self.sweeps, seed)
         return model.free_energy(data, hidden_logits=logits).mean() - model.free_energy(negative).mean()
@@ -131,6 +132,7 @@ class PersistentContrastiveDivergence(NegativePhase):
         """Return the scalar to descend; block Gibbs and gradient share their matrix products, three in all."""
         if self.sampler is not None or positive is not None or not isinstance(model, SupportsGibbsStep):
             return super().objective(model, data, positive)
+        _require_rows(data)
         negative = self._stepped(model, data).visible
         rows = torch.cat([data.to(negative), negative])
         logits = model.hidden_logits(rows)
@@ -197,6 +199,11 @@ class PersistentContrastiveDivergence(NegativePhase):
             )
         super().load_state_dict(state)
         self._state, self._sides = chain, sides
+
+
+def _require_rows(data: Tensor) -> None:
+    if data.ndim != 2 or not len(data):
+        raise InvalidStateError(f"data must be rows, shape (batch, num_visible), at least one; got {tuple(data.shape)}")
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,124 @@
+"""`fit_machine` at the moments when something may be lost: cuts within a batch and after the last, old folders, damaged checkpoints."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+
+from helpers.enumeration import all_bits
+from spinlight._errors import FileFormatError, InvalidStateError, ProblemTooLargeError
+from spinlight.ising import Ising, LogPartition
+from spinlight.models import BoltzmannMachine, RestrictedBoltzmannMachine
+from spinlight.training import (
+    Batches,
+    EnergyTask,
+    ExactPartition,
+    FittedMachine,
+    InterruptedFitError,
+    PersistentContrastiveDivergence,
+    fit_machine,
+)
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec", "ignore:.*does not have many workers")
+
+ROWS = all_bits(6).float()
+
+
+class Cut(PersistentContrastiveDivergence):
+    """Chains that a second Ctrl-C cuts off, after they have moved, at one of their calls."""
+
+    def __init__(self, call: int) -> None:
+        super().__init__(chains=10, seed=0)
+        self.left = call
+
+    def _stepped(self, *arguments):
+        sides = super()._stepped(*arguments)
+        self.left -= 1
+        if not self.left:
+            raise KeyboardInterrupt
+        return sides
+
+
+class CutEstimator:
+    """Log Z that takes too long for somebody."""
+
+    def estimate(self, model: Ising, *, seed=None) -> LogPartition:
+        raise KeyboardInterrupt
+
+
+def fitted(
+    out: Path, *, negatives=None, hidden: int = 3, epochs: int = 3, resume: bool = False, estimator=None, machine=None
+) -> FittedMachine:
+    torch.manual_seed(0)
+    phase = PersistentContrastiveDivergence(chains=10, seed=0) if negatives is None else negatives
+    task = EnergyTask(
+        machine or RestrictedBoltzmannMachine(6, hidden), phase, optimizer=partial(torch.optim.SGD, lr=0.1)
+    )
+    batches = Batches(ROWS, 16, seed=0)
+    estimator = ExactPartition() if estimator is None else estimator
+    return fit_machine(task, batches, out, epochs=epochs, held_out=ROWS, estimator=estimator, resume=resume)
+
+
+def weights(found: FittedMachine) -> torch.Tensor:
+    return torch.cat([part.detach().flatten() for part in found.model.parameters()])
+
+
+def test_a_cut_within_a_batch_leaves_the_checkpoint_of_the_epoch_before(tmp_path: Path) -> None:
+    whole = fitted(tmp_path / "whole")
+    with pytest.raises(InterruptedFitError) as caught:
+        fitted(tmp_path / "cut", negatives=Cut(call=7))  # of four calls per epoch
+    assert [path.name for path in caught.value.saved] == ["last.ckpt"]
+    # The phase must be the one of before by name; this one is not cut again.
+    resumed = fitted(tmp_path / "cut", negatives=Cut(call=100), resume=True)
+    assert torch.equal(weights(resumed), weights(whole))
+
+
+def test_a_cut_after_the_last_batch_says_what_is_saved_and_only_the_likelihood_is_done_again(tmp_path: Path) -> None:
+    whole = fitted(tmp_path / "whole")
+    with pytest.raises(InterruptedFitError) as caught:
+        fitted(tmp_path / "cut", estimator=CutEstimator())
+    assert [path.name for path in caught.value.saved] == ["last.ckpt"]
+    resumed = fitted(tmp_path / "cut", resume=True)
+    assert torch.equal(weights(resumed), weights(whole))
+    assert resumed.likelihood == whole.likelihood
+
+
+def test_a_fit_that_begins_anew_takes_nothing_over_from_an_older_one(tmp_path: Path) -> None:
+    with pytest.raises(InterruptedFitError):
+        fitted(tmp_path, negatives=Cut(call=7))
+    with pytest.raises(InterruptedFitError) as caught:
+        fitted(tmp_path, negatives=Cut(call=1))
+    assert caught.value.saved == []
+    assert not (tmp_path / "last.ckpt").exists()
+
+
+def test_a_checkpoint_of_another_machine_or_a_damaged_one_is_refused_and_kept(tmp_path: Path) -> None:
+    with pytest.raises(InterruptedFitError):
+        fitted(tmp_path, negatives=Cut(call=7))
+    with pytest.raises(InvalidStateError, match="another machine"):
+        fitted(tmp_path, negatives=Cut(call=7), hidden=4, resume=True)
+    path = tmp_path / "last.ckpt"
+    for damaged in (b"", path.read_bytes()[:100], b"not a checkpoint"):
+        path.write_bytes(damaged)
+        with pytest.raises(FileFormatError, match="damaged"):
+            fitted(tmp_path, resume=True)
+        assert path.read_bytes() == damaged
+
+
+def test_a_machine_without_a_likelihood_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    with pytest.raises(ProblemTooLargeError, match=r"2\^30"):
+        fitted(tmp_path / "out", machine=BoltzmannMachine(36, 30))
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_a_user_prints_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    class Talking(PersistentContrastiveDivergence):
+        def objective(self, *arguments):
+            print("a batch")
+            return super().objective(*arguments)
+
+    fitted(tmp_path, negatives=Talking(chains=10, seed=0), epochs=1)
+    assert capsys.readouterr().out == "a batch\n" * 4
