@@ -3,9 +3,9 @@
 "density" rows: the machine is a restricted one or a fully visible one on the pairs of most mutual information; its kind and size are
 picked by validation rows, for the first seed. "rbm-23" rows: 23 hidden units, with log Z by enumeration; validation picks the weight decay.
 
-Every machine takes 20,000 steps of plain gradient descent from persistent chains (a fully visible one 4,000), at a rate that falls to
-zero, and ends at the mean of its parameters over the second half. Test rows are looked at once, at the end, and log Z is put two standard
-errors higher.
+Every machine takes 20,000 steps of plain gradient descent from persistent chains, a fully visible one 4,000 and one with 23 hidden
+units 40,000, at a rate that falls to zero, and ends at the mean of its parameters over the second half. Test rows are looked at once, at
+the end, and log Z is put two standard errors higher.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def _density(name: str, settings: Settings) -> list[Claim]:
     if settings.quick:
         recipes = recipes[:1] + recipes[-1:]
     recipe, tried = picked(recipes, data, _steps(settings))
-    found = tested(recipe, data, settings)
+    found = tested(recipe, data, _steps(settings), settings.seeds)
     known = others | {"required is the best of these three": max(others.values())}
     return [_claim(f"density/{name}", found, max(others.values()), known | tried, start)]
 
@@ -131,8 +131,9 @@ def _twenty_three(name: str, settings: Settings) -> list[Claim]:
     """Return the test log-likelihood of a machine with 23 hidden units, log Z by enumeration."""
     torch.set_num_threads(harness.cores())
     start, data = time.perf_counter(), _floats(density_set(name))
-    recipe, tried = picked([Recipe(23, decay=decay) for decay in DECAYS], data, _steps(settings))
-    found = tested(recipe, data, settings)
+    steps = 2 * _steps(settings)
+    recipe, tried = picked([Recipe(23, decay=decay) for decay in DECAYS], data, steps)
+    found = tested(recipe, data, steps, settings.seeds)
     return [_claim(f"rbm-23/{name}", found, PUBLISHED[name], tried, start)]
 
 
@@ -175,16 +176,16 @@ class Tested:
     differences: list[float]
 
 
-def tested(recipe: Recipe, data: DensitySet, settings: Settings) -> Tested:
+def tested(recipe: Recipe, data: DensitySet, steps: int, seeds: int) -> Tested:
     """Return the test log-likelihoods of machines of several seeds."""
-    tested = Tested([], [])
-    for seed in range(settings.seeds):
-        machine = recipe.trained(data.train, _steps(settings), seed)
+    result = Tested([], [])
+    for seed in range(seeds):
+        machine = recipe.trained(data.train, steps, seed)
         estimates = partitions(machine, data.train, effort=10)
-        tested.found.append(log_likelihood(machine, data.test, partition=highest(estimates)))
+        result.found.append(log_likelihood(machine, data.test, partition=highest(estimates)))
         if len(estimates) > 1:
-            tested.differences.append(estimates[0].value - estimates[1].value)
-    return tested
+            result.differences.append(estimates[0].value - estimates[1].value)
+    return result
 
 
 def partitions(machine: AbstractBoltzmannMachine, rows: Tensor, effort: int) -> list[LogPartition]:
