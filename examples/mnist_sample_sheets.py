@@ -82,7 +82,7 @@ def main(folder: Path) -> None:
     machine = train(images)
     sheet(samples(machine, images), folder / "samples.png")
     sheet(machine.weight.T[:50], folder / "filters.png", centred=True)
-    estimator = AnnealedImportance(chains=256, steps=2_000, base_rows=binarized(images[:2_000], 6))
+    estimator = AnnealedImportance(chains=128, steps=8_000, base_rows=binarized(images[:2_000], 6))
     rows = binarized(data.test.intensities, 7)
     found = log_likelihood(machine, rows, partition=estimator.estimate(machine, seed=8))
     print(f"test log-likelihood per digit: {found}")

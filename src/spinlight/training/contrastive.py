@@ -63,7 +63,7 @@ class ContrastiveDivergence(NegativePhase):
             return super().objective(model, data, positive)
         _require_rows(data)
         seed, logits = self.next_seed(), model.hidden_logits(data)
-        negative = _from_hidden(model, random_bits(logits.detach(), seed), self.sweeps, seed)
+        self.latest = negative = _from_hidden(model, random_bits(logits.detach(), seed), self.sweeps, seed)
         return model.free_energy(data, hidden_logits=logits).mean() - model.free_energy(negative).mean()
 
     def _walked(self, model: AbstractBoltzmannMachine, data: Tensor, seed: int) -> Tensor:
@@ -133,7 +133,7 @@ class PersistentContrastiveDivergence(NegativePhase):
         if self.sampler is not None or positive is not None or not isinstance(model, SupportsGibbsStep):
             return super().objective(model, data, positive)
         _require_rows(data)
-        negative = self._stepped(model, data).visible
+        self.latest = negative = self._stepped(model, data).visible
         rows = torch.cat([data.to(negative), negative])
         logits = model.hidden_logits(rows)
         # The hidden units that the next call starts from: drawn by the parameters that the visible ones were drawn by.

@@ -58,8 +58,11 @@ class NegativePhase(ABC):
     """Makes the samples of the model that `objective` sets against the data.
 
     Each call draws from streams of its own, derived from one seed; `state_dict` and `load_state_dict` let a training run
-    stop and go on as if it had not.
+    stop and go on as if it had not. `latest` are the negatives of the latest objective, for what else wants them, as
+    `CentredGradient` does.
     """
+
+    latest: Tensor | Draws | None = None
 
     def __init__(self, seed: Seed) -> None:
         self._seed = resolve_seed(seed)
@@ -82,7 +85,8 @@ class NegativePhase(ABC):
             data: visible rows, shape (batch, num_visible).
             positive: the data with their hidden units, from `complete`, for machines that need it; the data themselves where None.
         """
-        return model.objective(data if positive is None else positive, self.negative(model, data))
+        self.latest = self.negative(model, data)
+        return model.objective(data if positive is None else positive, self.latest)
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that the next call depends on, besides the model: plain values and tensors."""

@@ -85,7 +85,7 @@ class EnergyTask(pl.LightningModule):
         self._make_schedule, self._constraint = schedule, constraint
         self._batches: Mapping[str, Any] | None = None
         self._taken = 0
-        self._sides: tuple[Tensor | Draws, Tensor | Draws] | None = None
+        self._positive_side: Tensor | Draws | None = None
 
     def setup(self, stage: str) -> None:
         """Give every process chains of its own.
@@ -113,10 +113,8 @@ class EnergyTask(pl.LightningModule):
             loader.mark(self._taken)  # Lightning fetches one batch ahead of the one that is trained on
         rows = batch_rows(batch)
         positive = self._positive(rows)
-        if self.centring is None:
-            return self.negatives.objective(self.model, rows, positive)
-        self._sides = (rows if positive is None else positive, self.negatives.negative(self.model, rows))
-        return self.model.objective(*self._sides)
+        self._positive_side = rows if positive is None else positive
+        return self.negatives.objective(self.model, rows, positive)
 
     def _positive(self, batch: Tensor) -> Tensor | Draws | None:
         if not isinstance(self.model, AbstractBoltzmannMachine) or not self.model.needs_hidden:
@@ -125,8 +123,9 @@ class EnergyTask(pl.LightningModule):
 
     def on_after_backward(self) -> None:
         """Centre the gradient, where that is wanted."""
-        if self.centring is not None and self._sides is not None:
-            self.centring.step(*self._sides)
+        positive, negative = self._positive_side, self.negatives.latest
+        if self.centring is not None and positive is not None and negative is not None:
+            self.centring.step(positive, negative)
 
     def optimizer_step(self, *arguments: Any, **settings: Any) -> None:
         """Step, then put the model back where the constraint wants it."""
