@@ -29,8 +29,6 @@ from spinlight.samplers import (
     SimulatedAnnealing,
     SimulatedBifurcation,
     TopK,
-    TruncatedWigner,
-    UncorrectedFeedback,
     Unique,
     mixing,
 )
@@ -59,22 +57,9 @@ def targets() -> dict[str, Callable[[], Ising]]:
     }
 
 
-def optical_machine() -> CoherentIsingMachine:
-    """Return the machine in the regime that samples best: noise about as strong as the wells are deep."""
-    return CoherentIsingMachine(
-        steps=500,
-        dt=0.1,
-        feedback=UncorrectedFeedback(),
-        noise=TruncatedWigner(photon=0.6),
-        look_every=0,
-        scale=0.16,
-        progress=False,
-    )
-
-
 def samplers() -> Mapping[str, Sampler]:
     """Return every sampler as it comes, and the heuristic ones calibrated and reweighted."""
-    optical, chaotic = optical_machine(), CoherentIsingMachine(steps=500, look_every=0, progress=False)
+    optical, chaotic = problems.optical_machine(), CoherentIsingMachine(steps=500, look_every=0, progress=False)
     langevin, bifurcation = LangevinBifurcation(progress=False), SimulatedBifurcation(steps=200, progress=False)
     return {
         "Exact": Exact(),
@@ -151,7 +136,7 @@ def _top_k(settings: Settings) -> list[Claim]:
     weights" is the largest error of any spin's mean in units of that.
     """
     problem = problems.dense_machine(SITES, 4.0, 1)
-    best = TopK(sampler=Unique(sampler=optical_machine()), kept=100)
+    best = TopK(sampler=Unique(sampler=problems.optical_machine()), kept=100)
     start = time.perf_counter()
     plain, weighted = (sampler.draw(problem, 2000, seed=1) for sampler in (best, Reweighted(sampler=best)))
     law = exact_probabilities(problem, 1.0)

@@ -16,10 +16,11 @@ import torch
 from torch import Tensor
 
 import harness
+import problems
 from harness import Case, Claim, Settings
 from spinlight.datasets import binarized, digits
 from spinlight.models import RestrictedBoltzmannMachine
-from spinlight.samplers import Calibrated, CoherentIsingMachine, PseudoLikelihood, TruncatedWigner, UncorrectedFeedback
+from spinlight.samplers import Calibrated, PseudoLikelihood
 from spinlight.training import (
     AnnealedImportance,
     Descent,
@@ -39,19 +40,6 @@ SWEEPS = (0, 10)
 def cases() -> list[Case]:
     """Return the case."""
     return [Case("one-call/digits", _digits)]
-
-
-def optical_machine() -> CoherentIsingMachine:
-    """Return a machine that can sample: strong noise, no error correction, a fixed gain."""
-    return CoherentIsingMachine(
-        steps=500,
-        dt=0.1,
-        feedback=UncorrectedFeedback(),
-        noise=TruncatedWigner(photon=0.6),
-        scale=0.16,
-        look_every=0,
-        progress=False,
-    )
 
 
 def _digits(settings: Settings) -> list[Claim]:
@@ -94,7 +82,7 @@ def _persistent(seed: int) -> NegativePhase:
 
 
 def _one_call(train: Tensor, sweeps: int, seed: int) -> NegativePhase:
-    machine = Calibrated(sampler=optical_machine(), estimator=PseudoLikelihood(), factor=1.0)
+    machine = Calibrated(sampler=problems.optical_machine(), estimator=PseudoLikelihood(), factor=1.0)
     return ReusedDraws(machine, count=DRAWS, steps=-(-len(train) // BATCH), sweeps=sweeps, seed=seed)
 
 

@@ -11,7 +11,7 @@ import torch
 from spinlight._files import data_folder
 from spinlight.ising import Ising, ising_from_bits, ising_from_edges, read_rudy
 from spinlight.models import RestrictedBoltzmannMachine
-from spinlight.samplers import Exact
+from spinlight.samplers import CoherentIsingMachine, Exact, TruncatedWigner, UncorrectedFeedback
 from spinlight.training import IndependentDraws
 
 ROOT = Path(__file__).parents[1]
@@ -124,3 +124,16 @@ def _dense(weights: np.ndarray) -> Ising:
 
 def _sparse(rows: np.ndarray, columns: np.ndarray, sites: int, seed: int) -> Ising:
     return ising_from_edges(sites, rows, columns, np.random.default_rng(seed).choice([-1.0, 1.0], size=len(rows)))
+
+
+def optical_machine() -> CoherentIsingMachine:
+    """Return the machine in the regime that samples best: noise about as strong as the wells are deep."""
+    return CoherentIsingMachine(
+        steps=500,
+        dt=0.1,
+        feedback=UncorrectedFeedback(),
+        noise=TruncatedWigner(photon=0.6),
+        look_every=0,
+        scale=0.16,
+        progress=False,
+    )

@@ -36,7 +36,7 @@ import laws
 import problems
 import tempering
 from harness import Case, Claim, Settings
-from laws import optical_machine, total_variation
+from laws import total_variation
 from spinlight.ising import Draws, Ising, exact_probabilities
 from spinlight.samplers import (
     BetaEstimator,
@@ -83,7 +83,7 @@ def cases() -> list[Case]:
 
 def _calibrated_cases() -> list[Case]:
     machines: dict[str, tuple[Sampler, float | None]] = {
-        "CIM": (optical_machine(), 0.02),
+        "CIM": (problems.optical_machine(), 0.02),
         "langevin": (LangevinBifurcation(progress=False), None),
     }
     estimators = {"": EnergyMoments(), "-by-pseudo-likelihood": PseudoLikelihood()}

@@ -67,7 +67,9 @@ def load_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
             with np.load(file, allow_pickle=False) as arrays:
                 return dict(arrays)
         except _DAMAGE as error:
-            raise FileFormatError(f"{os.fspath(path)} is no whole npz file without pickled objects: {error}") from error
+            # NumPy takes whatever is no archive for a pickle, and tells how to load it unsafely.
+            reason = "" if "pickle" in str(error) else f": {error}"
+            raise FileFormatError(f"{os.fspath(path)} is no whole npz file of plain arrays{reason}") from error
 
 
 _DAMAGE = (

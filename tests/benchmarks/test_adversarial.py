@@ -13,7 +13,8 @@ from torch import Tensor
 
 import learning
 from harness import Settings
-from spinlight.datasets import LabelledImages, Mnist
+from helpers.images import bands
+from spinlight.datasets import Mnist
 from spinlight.latent import independent_bits
 from spinlight.models import BoltzmannMachine
 
@@ -85,16 +86,6 @@ def test_two_finite_samples_of_one_law_are_as_far_apart_as_theory_says() -> None
     ]
     # Some 65 squares of unit normals each: relative error of the mean of forty sqrt(2 / 65 / 40) = 0.03, and as much again is left out.
     assert float(np.mean(found)) == pytest.approx(expected, rel=0.15)
-
-
-def bands(count: int, seed: int) -> LabelledImages:
-    """Return noise with one bright band of 78 pixels, whose place is the label."""
-    generator = torch.Generator().manual_seed(seed)
-    labels = torch.randint(0, 10, (count,), generator=generator)
-    images = 0.3 * torch.rand(count, 784, generator=generator)
-    for image, label in zip(images, labels.tolist(), strict=True):
-        image[78 * label : 78 * label + 78] += 0.7
-    return LabelledImages(images, labels)
 
 
 def test_it_is_a_case_of_the_learning_benchmark() -> None:

@@ -8,17 +8,8 @@ import torch
 import deep
 import learning
 from harness import Settings
+from helpers.images import bands
 from spinlight.datasets import LabelledImages, Mnist
-
-
-def stripes(count: int, seed: int) -> LabelledImages:
-    """Return noise with one bright band of 78 pixels, whose place is the label."""
-    generator = torch.Generator().manual_seed(seed)
-    labels = torch.randint(0, 10, (count,), generator=generator)
-    images = 0.3 * torch.rand(count, 784, generator=generator)
-    for image, label in zip(images, labels.tolist(), strict=True):
-        image[78 * label : 78 * label + 78] += 0.7
-    return LabelledImages(images, labels)
 
 
 def test_it_is_a_case_of_the_learning_benchmark() -> None:
@@ -26,7 +17,7 @@ def test_it_is_a_case_of_the_learning_benchmark() -> None:
 
 
 def test_both_rows_count_the_test_images_that_are_wrong(monkeypatch) -> None:
-    monkeypatch.setattr(deep, "mnist", lambda: Mnist(stripes(2_000, seed=0), stripes(300, seed=1)))
+    monkeypatch.setattr(deep, "mnist", lambda: Mnist(bands(2_000, seed=0), bands(300, seed=1)))
     threads = torch.get_num_threads()
     ours, without = deep.cases()[0].measure(Settings(quick=True, seeds=1))
     torch.set_num_threads(threads)

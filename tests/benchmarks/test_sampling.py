@@ -62,7 +62,7 @@ def sampling_bits(problem: Ising) -> tuple[torch.Tensor, torch.Tensor, torch.Ten
 
 
 def test_a_calibrated_machine_has_four_rows_of_which_one_is_required() -> None:
-    rows = sampling._calibrated("CIM", sampling.optical_machine(), EnergyMoments(), 0.02, TINY)
+    rows = sampling._calibrated("CIM", problems.optical_machine(), EnergyMoments(), 0.02, TINY)
     assert [row.row.split("/")[-1] for row in rows] == [
         "energy",
         "pseudo-likelihood",

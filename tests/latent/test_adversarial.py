@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-import lightning.pytorch as pl
 import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 
+from helpers.lightning import trainer
 from spinlight._errors import InvalidSettingError
 from spinlight.latent import QGAN, AdversarialTask, independent_bits
 from spinlight.models import AbstractBoltzmannMachine, BoltzmannMachine
@@ -27,21 +27,6 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 ROWS = torch.rand(50, 4, generator=torch.Generator().manual_seed(3))
-
-
-def trainer(folder: Path, **settings) -> pl.Trainer:
-    return pl.Trainer(
-        **{
-            "accelerator": "cpu",
-            "default_root_dir": folder,
-            "logger": False,
-            "enable_checkpointing": False,
-            "enable_progress_bar": False,
-            "enable_model_summary": False,
-            "max_epochs": 3,
-        }
-        | settings
-    )
 
 
 def network(prior: AbstractBoltzmannMachine | None = None, *, readout: bool = True) -> QGAN:
@@ -72,7 +57,7 @@ def weights(trained: AdversarialTask) -> Tensor:
 
 def test_a_task_takes_the_steps_that_a_loop_takes(tmp_path: Path) -> None:
     ours, by_hand = task(optimizer=partial(torch.optim.SGD, lr=0.1), penalty=2.0, penalty_every=2), task()
-    fit = trainer(tmp_path)
+    fit = trainer(tmp_path, max_epochs=3)
     fit.fit(ours, batches())
     qgan, number = by_hand.qgan, 0
     optimizers = (
@@ -104,11 +89,11 @@ def test_a_checkpoint_is_gone_on_from_bit_for_bit_in_mid_epoch(tmp_path: Path, s
     # Lightning counts the steps of all three optimisers.
     keep = ModelCheckpoint(dirpath=tmp_path, filename="at-{step}", every_n_train_steps=3 * stop, save_top_k=-1)
     whole = task()
-    trainer(tmp_path, enable_checkpointing=True, callbacks=[keep]).fit(whole, batches())
+    trainer(tmp_path, max_epochs=3, enable_checkpointing=True, callbacks=[keep]).fit(whole, batches())
     resumed, anew = task(seed=1), task(seed=1)
     path = tmp_path / f"at-step={3 * stop}.ckpt"
-    trainer(tmp_path).fit(resumed, batches(seed=1), ckpt_path=path, weights_only=True)
-    trainer(tmp_path).fit(anew, batches(seed=1))
+    trainer(tmp_path, max_epochs=3).fit(resumed, batches(seed=1), ckpt_path=path, weights_only=True)
+    trainer(tmp_path, max_epochs=3).fit(anew, batches(seed=1))
     assert torch.equal(weights(resumed), weights(whole))
     assert not torch.equal(weights(anew), weights(whole))
 
@@ -116,7 +101,7 @@ def test_a_checkpoint_is_gone_on_from_bit_for_bit_in_mid_epoch(tmp_path: Path, s
 def test_fair_coins_without_a_readout_train_the_two_players_alone(tmp_path: Path) -> None:
     learner = task(prior=independent_bits(3, learned=False), readout=False)
     before = weights(learner)
-    trainer(tmp_path).fit(learner, batches())
+    trainer(tmp_path, max_epochs=3).fit(learner, batches())
     assert learner.qgan.prior.biases.abs().max() == 0
     assert not torch.equal(weights(learner), before)
 

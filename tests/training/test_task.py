@@ -10,7 +10,6 @@ import time
 from functools import partial
 from pathlib import Path
 
-import lightning.pytorch as pl
 import pytest
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, WeightAveraging
@@ -18,6 +17,7 @@ from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader, TensorDataset
 
 from helpers.enumeration import all_bits
+from helpers.lightning import trainer
 from helpers.machines import TableSampler, random_machine
 from spinlight._errors import InvalidSettingError, InvalidStateError, ProblemTooLargeError
 from spinlight.datasets import binarized
@@ -48,21 +48,6 @@ pytestmark = pytest.mark.filterwarnings(
 
 ROWS = (all_bits(6)[torch.randint(64, (90,), generator=torch.Generator().manual_seed(3))] * 0.8 + 0.1).float()
 """Grey levels, so that batches draw bits."""
-
-
-def trainer(folder: Path, **settings) -> pl.Trainer:
-    return pl.Trainer(
-        **{
-            "accelerator": "cpu",
-            "default_root_dir": folder,
-            "logger": False,
-            "enable_checkpointing": False,
-            "enable_progress_bar": False,
-            "enable_model_summary": False,
-            "max_epochs": 4,
-        }
-        | settings
-    )
 
 
 TEMPERING = ParallelTempering(rungs=4, progress=False)
