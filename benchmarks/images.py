@@ -148,7 +148,10 @@ def bound_of(
     torch.manual_seed(seed)
     encoder = nn.Sequential(nn.Linear(784, WIDTH), nn.ReLU(), nn.Linear(WIDTH, BITS))
     decoder = nn.Sequential(nn.Linear(BITS, WIDTH), nn.ReLU(), nn.Linear(WIDTH, 784))
-    prior = BernoulliPrior(BITS) if make is None else BoltzmannPrior(make(), chains=128, sweeps=1)
+    negatives = PersistentContrastiveDivergence(chains=128)
+    prior = (
+        BernoulliPrior(BITS) if make is None else BoltzmannPrior(make(), negatives=negatives, witnesses=128, sweeps=1)
+    )
     model = QVAE(encoder, decoder, prior, relaxation=StraightThrough())
     networks = [*encoder.parameters(), *decoder.parameters()]
     groups = [{"params": networks, "lr": 2e-3}, {"params": prior.parameters(), "lr": 1e-2}]

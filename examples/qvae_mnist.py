@@ -27,7 +27,7 @@ from spinlight.datasets import LabelledImages, binarized, mnist
 from spinlight.latent import QVAE, BoltzmannPrior, StraightThrough
 from spinlight.models import BoltzmannMachine
 from spinlight.samplers import ParallelTempering
-from spinlight.training import Batches
+from spinlight.training import Batches, PersistentContrastiveDivergence
 
 BITS, WIDTH, LABELLED = 64, 400, 3000
 
@@ -36,7 +36,7 @@ def autoencoder() -> QVAE:
     """Return one of 64 latent bits, every pair of which the prior couples."""
     encoder = nn.Sequential(nn.Linear(784, WIDTH), nn.ReLU(), nn.Linear(WIDTH, BITS))
     decoder = nn.Sequential(nn.Linear(BITS, WIDTH), nn.ReLU(), nn.Linear(WIDTH, 784))
-    prior = BoltzmannPrior(BoltzmannMachine(BITS), chains=128, sweeps=1)
+    prior = BoltzmannPrior(BoltzmannMachine(BITS), negatives=PersistentContrastiveDivergence(chains=128))
     return QVAE(encoder, decoder, prior, relaxation=StraightThrough())
 
 

@@ -31,7 +31,7 @@ def model(make_cells: Callable[..., AnnData]) -> QBMVAE:
     with quiet_training():
         scvi.settings.seed = 0
         QBMVAE.setup_anndata(cells)
-        model = QBMVAE(cells, n_latent=8, n_hidden=16, chains=32)
+        model = QBMVAE(cells, n_latent=8, n_hidden=16)
         model.train(2, accelerator="cpu", enable_progress_bar=False)
     return model
 

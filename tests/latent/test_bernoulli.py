@@ -57,7 +57,7 @@ def test_the_entropy_is_that_of_the_enumerated_posterior() -> None:
 def test_it_is_a_boltzmann_machine_without_couplings() -> None:
     prior, machine = random_prior(), BoltzmannMachine(UNITS, initial_scale=0.0).double()
     machine.biases.data = prior.logits.data.clone()
-    boltzmann = BoltzmannPrior(machine, sampler=TableSampler(weighted=True), estimator=Enumeration())
+    boltzmann = BoltzmannPrior(machine, estimator=Enumeration())
     assert boltzmann.units == prior.units
     assert boltzmann.log_partition.value == pytest.approx(prior.log_partition.value, abs=1e-12)
     torch.testing.assert_close(boltzmann.kl_divergence(posterior_logits()), prior.kl_divergence(posterior_logits()))

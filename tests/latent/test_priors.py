@@ -14,7 +14,6 @@ from torch import Tensor
 
 from helpers.enumeration import all_bits, boltzmann, log_partition
 from helpers.machines import (
-    CoolingSampler,
     Enumeration,
     TableSampler,
     all_states_weighted,
@@ -22,13 +21,21 @@ from helpers.machines import (
     random_machine,
 )
 from helpers.statistics import law_p_value, mean_p_value, threshold, z_p_value
-from spinlight._errors import InvalidSettingError, InvalidStateError, UncalibratedWarning
-from spinlight.ising import Ising, LogPartition
+from spinlight._errors import InvalidSettingError, InvalidStateError
+from spinlight._random import Seed
+from spinlight.ising import Draws, Ising, LogPartition
 from spinlight.latent import BoltzmannPrior
-from spinlight.latent.negatives import Negatives
+from spinlight.latent.witnesses import Witnesses
 from spinlight.models import AbstractBoltzmannMachine, BoltzmannMachine, RestrictedBoltzmannMachine
-from spinlight.samplers import Gibbs
-from spinlight.training import AnnealedImportance
+from spinlight.samplers import Gibbs, ParallelTempering
+from spinlight.training import (
+    AnnealedImportance,
+    ContrastiveDivergence,
+    IndependentDraws,
+    NegativePhase,
+    PersistentContrastiveDivergence,
+    ReusedDraws,
+)
 
 
 def fresh_machines() -> list[AbstractBoltzmannMachine]:
@@ -36,12 +43,28 @@ def fresh_machines() -> list[AbstractBoltzmannMachine]:
     return [random_machine(machine, seed) for seed, machine in enumerate(kinds)]
 
 
+class Hotter(TableSampler):
+    """Claims beta = 1 and draws at 0.9."""
+
+    def draw(self, problem: Ising, count: int, *, seed: Seed = None, initial: Tensor | None = None) -> Draws:
+        return super().draw(problem.scaled(0.9), count, seed=seed)
+
+
 every_machine = pytest.mark.parametrize("machine", fresh_machines(), ids=str)
 
 
+def table() -> NegativePhase:
+    """Return negatives that are all states with their weights."""
+    return IndependentDraws(TableSampler(weighted=True), count=1)
+
+
 def exact_prior(machine: AbstractBoltzmannMachine) -> BoltzmannPrior:
-    """Return a prior whose negatives are all states with their weights: every expectation is exact."""
-    return BoltzmannPrior(machine, sampler=TableSampler(weighted=True), estimator=Enumeration())
+    """Return a prior whose negatives and witnesses are all states with their weights: every expectation is exact."""
+    prior = BoltzmannPrior(machine, negatives=table(), estimator=Enumeration())
+    states = all_states_weighted(machine.to_ising())
+    witnesses = Witnesses(states.spins, states.weights, states.energies, 0, 0)
+    prior._kept = replace(prior._present, witnesses=witnesses)
+    return prior
 
 
 def posterior_logits(machine: AbstractBoltzmannMachine) -> Tensor:
@@ -86,9 +109,7 @@ def test_gradients_of_the_divergence_are_the_exact_ones(machine: AbstractBoltzma
 
 def test_negatives_at_another_temperature_give_another_gradient() -> None:
     machine = random_machine(BoltzmannMachine(7), 0)
-    hotter = exact_prior(random_machine(BoltzmannMachine(7), 0, scale=0.77))
-    prior = exact_prior(machine)
-    prior._kept = replace(prior._present, negatives=hotter.negatives)
+    prior = BoltzmannPrior(machine, negatives=IndependentDraws(Hotter(weighted=True), count=1), estimator=Enumeration())
     logits = posterior_logits(machine)
     (ours,) = torch.autograd.grad(prior.kl_divergence(logits).sum(), machine.biases)
     (exact,) = torch.autograd.grad(exact_divergence(machine, logits).sum(), machine.biases)
@@ -116,9 +137,7 @@ def test_log_partition_follows_a_change_of_parameters(machine: AbstractBoltzmann
 
 
 def test_following_adds_the_error_of_the_ratio() -> None:
-    prior = BoltzmannPrior(
-        random_machine(BoltzmannMachine(6), 1), sampler=TableSampler(), chains=4000, estimator=Enumeration(error=0.5)
-    )
+    prior = BoltzmannPrior(random_machine(BoltzmannMachine(6), 1), witnesses=4000, estimator=Enumeration(error=0.5))
     assert prior.log_partition.standard_error == 0.5
     shift(prior.machine, 0.1)
     followed, exact = prior.log_partition, log_partition(prior.machine.to_ising())
@@ -140,7 +159,7 @@ def test_an_estimate_replaces_what_was_followed() -> None:
 def test_two_estimates_of_one_step_are_independent_and_those_of_a_loaded_prior_the_same() -> None:
     def annealed() -> BoltzmannPrior:
         machine = random_machine(BoltzmannMachine(6), 1)
-        return BoltzmannPrior(machine, chains=8, estimator=AnnealedImportance(chains=64, steps=10))
+        return BoltzmannPrior(machine, estimator=AnnealedImportance(chains=64, steps=10))
 
     saved, loaded, file = annealed(), annealed(), io.BytesIO()
     values = {saved.log_partition.value, saved.estimate().value, saved.estimate().value}
@@ -151,19 +170,29 @@ def test_two_estimates_of_one_step_are_independent_and_those_of_a_loaded_prior_t
     assert loaded.estimate() == saved.estimate()
 
 
+def latest(prior: BoltzmannPrior) -> Tensor:
+    """Return the spins of the negatives of a prior with persistent chains."""
+    spins = prior.negatives.state_dict()["chain"]["spins"]
+    assert isinstance(spins, Tensor)
+    return spins
+
+
 def trained_errors(seed: int) -> tuple[float, float]:
     """Return the errors of log Z after training, followed on the witnesses and on the negatives themselves."""
     machine = random_machine(BoltzmannMachine(12), 2, scale=0.2)
     torch.manual_seed(seed)
-    prior = BoltzmannPrior(machine, chains=64, sweeps=1, estimator=Enumeration())
+    negatives = PersistentContrastiveDivergence(chains=64)
+    prior = BoltzmannPrior(machine, negatives=negatives, witnesses=64, sweeps=1, estimator=Enumeration())
     on_negatives = prior.log_partition.value
     optimiser = torch.optim.Adam(machine.parameters(), lr=0.05)
     for _ in range(30):
         prior.advance()
+        rows = latest(prior)
+        seen = Witnesses(rows, torch.full((64,), 1 / 64).double(), machine.to_ising().energy(rows), 0, 0)
         optimiser.zero_grad()
         prior.kl_divergence(torch.zeros(1, 12, dtype=torch.float64)).mean().backward()
         optimiser.step()
-        on_negatives += prior.negatives.log_ratio(machine.to_ising())[0]
+        on_negatives += seen.log_ratio(machine.to_ising())[0]
     exact = log_partition(machine.to_ising())
     return prior.log_partition.value - exact, on_negatives - exact
 
@@ -177,11 +206,11 @@ def test_log_partition_keeps_up_with_training_and_would_not_on_the_negatives_the
 
 def test_states_carried_to_another_problem_have_its_law() -> None:
     machine = random_machine(BoltzmannMachine(5), 4)
-    table, seeds = all_states_weighted(machine.to_ising()), range(100)
+    states, seeds = all_states_weighted(machine.to_ising()), range(100)
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    picks = [torch.multinomial(table.weights, 2_000, replacement=True, generator=each) for each in generators]
+    picks = [torch.multinomial(states.weights, 2_000, replacement=True, generator=each) for each in generators]
     uniform = torch.full((2_000,), 1 / 2_000, dtype=torch.float64)
-    sets = [Negatives(table.spins[at], uniform, table.energies[at], seed, 0) for seed, at in zip(seeds, picks)]
+    sets = [Witnesses(states.spins[at], uniform, states.energies[at], seed, 0) for seed, at in zip(seeds, picks)]
     shift(machine, 0.3)
     problem = machine.to_ising()
     exact = all_states_weighted(problem).expectation(lambda spins: spins.double())
@@ -196,10 +225,11 @@ def test_states_carried_to_another_problem_have_its_law() -> None:
 def test_persistent_gibbs_chains_give_the_gradient_of_log_partition() -> None:
     machine = random_machine(BoltzmannMachine(6), 4, scale=0.5)
     torch.manual_seed(1)
-    prior = BoltzmannPrior(machine, chains=4000, sweeps=5, estimator=Enumeration())
+    negatives = PersistentContrastiveDivergence(chains=4000, sweeps=5)
+    prior = BoltzmannPrior(machine, negatives=negatives, estimator=Enumeration())
     for _ in range(10):
         prior.advance()
-    bits = (prior.negatives.spins + 1).div(2).double()
+    bits = (latest(prior) + 1).div(2).double()
     weights = torch.softmax(-energies_by_formula(machine, all_bits(6)), 0)
     exact = weights @ all_bits(6).to(weights)
     assert mean_p_value(bits.numpy(), exact.detach().numpy()) > threshold()
@@ -212,7 +242,7 @@ def test_persistent_gibbs_chains_give_the_gradient_of_log_partition() -> None:
 
 def test_a_loaded_prior_goes_on_exactly_as_the_saved_one() -> None:
     def trained() -> BoltzmannPrior:
-        prior = BoltzmannPrior(random_machine(BoltzmannMachine(6), 1), chains=20, estimator=Enumeration())
+        prior = BoltzmannPrior(random_machine(BoltzmannMachine(6), 1), estimator=Enumeration())
         prior.advance()
         return prior
 
@@ -221,12 +251,12 @@ def test_a_loaded_prior_goes_on_exactly_as_the_saved_one() -> None:
     file = io.BytesIO()
     torch.save(saved.state_dict(), file)
     file.seek(0)
-    loaded = BoltzmannPrior(BoltzmannMachine(6).double(), chains=20, estimator=Enumeration())
+    loaded = BoltzmannPrior(BoltzmannMachine(6).double(), estimator=Enumeration())
     loaded.load_state_dict(torch.load(file, weights_only=True))
     assert loaded.log_partition == saved.log_partition
     saved.advance()
     loaded.advance()
-    assert torch.equal(loaded.negatives.spins, saved.negatives.spins)
+    assert torch.equal(latest(loaded), latest(saved))
     assert loaded.log_partition == saved.log_partition
 
 
@@ -234,18 +264,20 @@ def test_a_prior_that_never_ran_is_saved_too() -> None:
     prior = BoltzmannPrior(BoltzmannMachine(3), estimator=Enumeration())
     other = BoltzmannPrior(BoltzmannMachine(3), estimator=Enumeration())
     other.load_state_dict(prior.state_dict())
-    assert torch.equal(other.negatives.spins, prior.negatives.spins)
+    other.advance()
+    prior.advance()
+    assert torch.equal(latest(other), latest(prior))
 
 
-def test_a_heuristic_sampler_warns() -> None:
-    with pytest.warns(UncalibratedWarning, match="CoolingSampler is a heuristic") as caught:
-        BoltzmannPrior(BoltzmannMachine(3), sampler=CoolingSampler())
-    assert [warning.filename for warning in caught] == [__file__]
+@pytest.mark.parametrize("negatives", [Gibbs(progress=False), "persistent", PersistentContrastiveDivergence])
+def test_what_makes_no_negatives_is_refused(negatives: object) -> None:
+    with pytest.raises(InvalidSettingError, match="must be a negative phase"):
+        BoltzmannPrior(BoltzmannMachine(3), negatives=negatives)  # type: ignore[arg-type]
 
 
-def test_another_temperature_is_refused() -> None:
-    with pytest.raises(InvalidSettingError, match="beta = 1"):
-        BoltzmannPrior(BoltzmannMachine(3), sampler=Gibbs(sweeps=10, beta=2.0))
+def test_chains_that_start_at_data_are_refused() -> None:
+    with pytest.raises(InvalidSettingError, match="start at data"):
+        BoltzmannPrior(BoltzmannMachine(3), negatives=ContrastiveDivergence())
 
 
 @pytest.mark.parametrize("machine", [None, 3, torch.nn.Linear(2, 2)])
@@ -271,13 +303,13 @@ def test_only_bits_have_a_log_probability() -> None:
 
 def test_samples_of_the_prior_have_its_law_by_any_sampler() -> None:
     machine = random_machine(BoltzmannMachine(5), 3)
-    prior = BoltzmannPrior(machine, sampler=TableSampler(), estimator=Enumeration())
+    prior = BoltzmannPrior(machine, negatives=IndependentDraws(TableSampler(), count=100), estimator=Enumeration())
     for bits in (prior.sample(20_000, seed=1), prior.sample(20_000, sampler=Gibbs(sweeps=50, progress=False), seed=1)):
         assert law_p_value(bits, boltzmann(machine.to_ising())) > threshold()
         assert law_p_value(bits, boltzmann(machine.to_ising(), 1.1)) < threshold()
 
 
-@pytest.mark.parametrize("name", ["chains", "sweeps"])
+@pytest.mark.parametrize("name", ["witnesses", "sweeps"])
 def test_no_chains_and_no_sweeps_are_refused(name: str) -> None:
     with pytest.raises(InvalidSettingError, match=name):
         BoltzmannPrior(BoltzmannMachine(3), **{name: 0})
@@ -297,13 +329,13 @@ def test_what_estimates_nothing_is_refused(estimator: object) -> None:
 
 def test_the_error_of_a_ratio_is_the_spread_of_its_repetitions() -> None:
     machine = random_machine(BoltzmannMachine(6), 3)
-    problem, table = machine.to_ising(), all_states_weighted(machine.to_ising())
+    problem, states = machine.to_ising(), all_states_weighted(machine.to_ising())
     shift(machine, 0.3)
     uniform = torch.full((500,), 1 / 500, dtype=torch.float64)
     found, claimed = [], []
     for seed in range(400):
-        picks = torch.multinomial(table.weights, 500, replacement=True, generator=torch.Generator().manual_seed(seed))
-        witnesses = Negatives(table.spins[picks], uniform, problem.energy(table.spins[picks]), seed, 0)
+        picks = torch.multinomial(states.weights, 500, replacement=True, generator=torch.Generator().manual_seed(seed))
+        witnesses = Witnesses(states.spins[picks], uniform, problem.energy(states.spins[picks]), seed, 0)
         ratio, error = witnesses.log_ratio(machine.to_ising())
         found.append(ratio)
         claimed.append(error)
@@ -313,7 +345,7 @@ def test_the_error_of_a_ratio_is_the_spread_of_its_repetitions() -> None:
 
 def test_a_ratio_that_hangs_on_few_witnesses_has_no_error() -> None:
     machine = random_machine(BoltzmannMachine(12), 3)
-    prior = BoltzmannPrior(machine, chains=64, estimator=Enumeration())
+    prior = BoltzmannPrior(machine, witnesses=64, estimator=Enumeration())
     assert prior.log_partition.standard_error == 0
     shift(machine, 5.0)
     assert math.isnan(prior.log_partition.standard_error)
@@ -323,7 +355,7 @@ def test_a_ratio_that_hangs_on_few_witnesses_has_no_error() -> None:
 
 def test_witnesses_move_on_and_take_up_the_law_of_the_present_machine() -> None:
     machine = random_machine(BoltzmannMachine(6), 3)
-    prior = BoltzmannPrior(machine, chains=4000, sweeps=30, estimator=Enumeration())
+    prior = BoltzmannPrior(machine, witnesses=4000, sweeps=30, estimator=Enumeration())
     _ = prior.log_partition
     shift(machine, 0.4)
     prior.advance()
@@ -358,7 +390,7 @@ class Asked:
 @pytest.mark.parametrize("machine", [BoltzmannMachine(5), RestrictedBoltzmannMachine(3, 2)], ids=str)
 def test_an_estimator_gets_a_restricted_machine_itself(machine: AbstractBoltzmannMachine) -> None:
     estimator = Asked()
-    prior = BoltzmannPrior(random_machine(machine, 2), sampler=TableSampler(weighted=True), estimator=estimator)
+    prior = BoltzmannPrior(random_machine(machine, 2), negatives=table(), estimator=estimator)
     values = [prior.log_partition.value, prior.estimate().value]
     kind = RestrictedBoltzmannMachine if isinstance(machine, RestrictedBoltzmannMachine) else Ising
     assert [isinstance(model, kind) for model in estimator.models] == [True, True]
@@ -367,7 +399,7 @@ def test_an_estimator_gets_a_restricted_machine_itself(machine: AbstractBoltzman
 
 def test_the_problem_is_built_once_for_the_same_parameters_and_anew_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = random_machine(BoltzmannMachine(5), 3)
-    prior = BoltzmannPrior(machine, sampler=TableSampler(weighted=True), estimator=Enumeration())
+    prior = BoltzmannPrior(machine, negatives=table(), estimator=Enumeration())
     built, to_ising = [], BoltzmannMachine.to_ising
     monkeypatch.setattr(BoltzmannMachine, "to_ising", lambda self: built.append(self) or to_ising(self))
     optimizer = torch.optim.SGD(prior.parameters(), lr=0.1)
@@ -375,8 +407,42 @@ def test_the_problem_is_built_once_for_the_same_parameters_and_anew_for_others(m
         prior.advance()
         prior.kl_divergence(torch.zeros(2, 5, dtype=torch.float64)).sum().backward()
         optimizer.step()
-    assert len(built) == 3
+    assert len(built) == 6  # at each step once for the negatives, and once for the witnesses and all values
     machine.biases.data[0] += 1.0  # which no version counter tells
-    assert prior.log_partition.value == pytest.approx(log_partition(to_ising(machine)))
+    assert prior.estimate().value == pytest.approx(log_partition(to_ising(machine)))
     machine.float()
-    assert prior.log_partition.value == pytest.approx(log_partition(to_ising(machine)), abs=1e-5)
+    assert prior.estimate().value == pytest.approx(log_partition(to_ising(machine)), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "negatives",
+    [
+        PersistentContrastiveDivergence(chains=4000, sweeps=5, seed=1),
+        PersistentContrastiveDivergence(ParallelTempering(progress=False), chains=1000, sweeps=5, seed=1),
+        ReusedDraws(TableSampler(), count=20_000, steps=20, seed=1),
+    ],
+    ids=["block Gibbs", "tempered", "reused"],
+)
+@pytest.mark.parametrize(
+    "machine", [RestrictedBoltzmannMachine(4, 3), BoltzmannMachine(6, 2)], ids=["restricted", "full"]
+)
+def test_every_phase_gives_the_gradient_of_log_partition(
+    negatives: NegativePhase, machine: AbstractBoltzmannMachine
+) -> None:
+    machine = random_machine(copy.deepcopy(machine), 4, scale=0.5)
+    prior = BoltzmannPrior(machine, negatives=copy.deepcopy(negatives), estimator=Enumeration())
+    prior.advance()
+    shift(machine, 0.1)  # reused draws are reweighted, chains walk on
+    for _ in range(10):
+        prior.advance()
+    nothing = torch.full((1, machine.num_nodes), -40.0, dtype=torch.float64)  # all bits off: E is 0 and has no gradient
+    (ours,) = torch.autograd.grad(prior.kl_divergence(nothing).sum(), machine.weight_parameter)
+    states = all_bits(machine.num_nodes)
+    exact_log_z = torch.logsumexp(-energies_by_formula(machine, states), 0)
+    (exact,) = torch.autograd.grad(exact_log_z, machine.weight_parameter)
+    # Each entry is a mean of products of two bits, or of a bit and a probability: variance below 1/4, over 4,000 rows, or 1,000 of
+    # ladders; weights of the reused draws leave more than half of 20,000 effective.
+    rows = getattr(negatives, "chains", 4000)
+    error = 0.5 / math.sqrt(rows)
+    assert float((ours - exact).abs().max()) < 4.5 * error
+    assert float(exact.abs().max()) > 9 * error

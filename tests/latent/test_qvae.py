@@ -37,7 +37,7 @@ from spinlight.latent import (
 )
 from spinlight.models import BoltzmannMachine
 from spinlight.samplers import Exact, Gibbs
-from spinlight.training import ExactPartition
+from spinlight.training import ExactPartition, IndependentDraws, PersistentContrastiveDivergence
 
 UNITS, FEATURES = 2, 4
 ROW = torch.tensor([[1.0, 0.0, 1.0, 1.0]], dtype=torch.float64)
@@ -53,7 +53,8 @@ RELAXATIONS = (
 def boltzmann_prior(units: int = UNITS) -> BoltzmannPrior:
     """Return a prior whose log Z and gradients are exact: every state is a negative, with its weight."""
     machine = random_machine(BoltzmannMachine(units), 7)
-    return BoltzmannPrior(machine, sampler=TableSampler(weighted=True), estimator=Enumeration())
+    every_state = IndependentDraws(TableSampler(weighted=True), count=1)
+    return BoltzmannPrior(machine, negatives=every_state, estimator=Enumeration())
 
 
 def bernoulli_prior(units: int = UNITS) -> BernoulliPrior:
@@ -270,7 +271,7 @@ def test_the_loss_weighs_the_divergence() -> None:
 
 def test_the_error_of_log_partition_does_not_shrink_with_the_rows() -> None:
     machine = random_machine(BoltzmannMachine(UNITS), 7)
-    prior = BoltzmannPrior(machine, sampler=TableSampler(), estimator=Enumeration(error=0.3))
+    prior = BoltzmannPrior(machine, estimator=Enumeration(error=0.3))
     few, lots = (tiny(prior).importance_weighted_bound(many(rows), samples=3, seed=1) for rows in (50, 5000))
     assert few.log_partition_error == lots.log_partition_error == 0.3
     assert lots.row_error < few.row_error / 5
@@ -331,19 +332,20 @@ def test_representations_are_three_views_of_the_logits() -> None:
 
 def test_a_training_step_moves_the_negatives_on() -> None:
     machine = random_machine(BoltzmannMachine(UNITS), 7)
-    qvae = tiny(BoltzmannPrior(machine, chains=16, estimator=ExactPartition()))
-    steps = qvae.prior.negatives.steps
-    qvae.training_loss(ROW).backward()
-    assert qvae.prior.negatives.steps == steps + qvae.prior.sweeps
+    negatives = PersistentContrastiveDivergence(chains=16, sweeps=3)
+    qvae = tiny(BoltzmannPrior(machine, negatives=negatives, estimator=ExactPartition()))
+    for steps in (1, 2):
+        qvae.training_loss(ROW).backward()
+        assert negatives.state_dict()["chain"]["sweeps"] == 3 * steps
     qvae.elbo(ROW)
-    assert qvae.prior.negatives.steps == steps + qvae.prior.sweeps
+    assert negatives.state_dict()["chain"]["sweeps"] == 6
 
 
 @pytest.mark.parametrize("prior", ["boltzmann", "bernoulli"])
 def test_training_finds_the_law_of_a_small_data_set(prior: str) -> None:
     """Two rows that are each other's complement, 3 : 1: one bit says which, and no model does better than the entropy."""
     torch.manual_seed(0)
-    law = BoltzmannPrior(BoltzmannMachine(2), chains=200, estimator=ExactPartition())
+    law = BoltzmannPrior(BoltzmannMachine(2), estimator=ExactPartition())
     law = law if prior == "boltzmann" else BernoulliPrior(2)
     qvae = QVAE(nn.Linear(FEATURES, 2), nn.Linear(2, FEATURES), law, relaxation=StraightThrough())
     x = torch.tensor([[1.0, 1, 0, 0]] * 3 + [[0.0, 0, 1, 1]]).repeat(8, 1)
@@ -373,7 +375,7 @@ def trained(qvae: QVAE, steps: int, seed: int) -> list[Tensor]:
 
 def test_a_loaded_model_goes_on_exactly_as_the_saved_one() -> None:
     def fresh() -> QVAE:
-        return tiny(BoltzmannPrior(BoltzmannMachine(UNITS).double(), chains=20, estimator=ExactPartition()))
+        return tiny(BoltzmannPrior(BoltzmannMachine(UNITS).double(), estimator=ExactPartition()))
 
     saved, loaded, file = fresh(), fresh(), io.BytesIO()
     trained(saved, 5, seed=1)
@@ -390,7 +392,7 @@ def test_a_loaded_model_goes_on_exactly_as_the_saved_one() -> None:
     "copied", [copy.deepcopy, lambda qvae: pickle.loads(pickle.dumps(qvae))], ids=["copy", "pickle"]
 )
 def test_a_copy_goes_on_as_the_original_would(copied: Callable[[QVAE], QVAE]) -> None:
-    qvae = tiny(BoltzmannPrior(BoltzmannMachine(UNITS).double(), chains=20, estimator=ExactPartition()))
+    qvae = tiny(BoltzmannPrior(BoltzmannMachine(UNITS).double(), estimator=ExactPartition()))
     trained(qvae, 3, seed=1)
     twin = copied(qvae)
     assert torch.equal(torch.stack(trained(twin, 3, seed=2)), torch.stack(trained(qvae, 3, seed=2)))

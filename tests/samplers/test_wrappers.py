@@ -12,10 +12,9 @@ from helpers.enumeration import all_spins, boltzmann, log_partition, random_isin
 from helpers.statistics import law_p_value, threshold
 from spinlight._errors import InvalidSettingError, UncalibratedWarning
 from spinlight.ising import Ising
-from spinlight.latent import BoltzmannPrior
-from spinlight.models import BoltzmannMachine
 from spinlight.samplers import CoherentIsingMachine, Exact, Gibbs, Quantized, Reweighted, Sampler, TopK, Unique
 from spinlight.samplers.quantized import quantize
+from spinlight.training import IndependentDraws
 
 
 def means(problem: Ising) -> torch.Tensor:
@@ -89,13 +88,12 @@ def test_log_z_of_what_was_drawn_is_a_lower_bound() -> None:
 
 
 def test_weighted_draws_do_not_warn_and_cut_ones_do() -> None:
-    machine = BoltzmannMachine(3)
     cut = TopK(sampler=Gibbs(), kept=5)
     with pytest.warns(UncalibratedWarning, match="TopK is a heuristic"):
-        BoltzmannPrior(machine, sampler=cut)
+        IndependentDraws(cut, count=10)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        BoltzmannPrior(machine, sampler=Reweighted(sampler=cut))
+        IndependentDraws(Reweighted(sampler=cut), count=10)
 
 
 @pytest.mark.parametrize("sparse", [False, True])

@@ -20,10 +20,10 @@ from spinlight._errors import InvalidDataError, InvalidSettingError
 from spinlight.cells.data import require_columns, require_counts
 from spinlight.cells.module import QBMVAEModule
 from spinlight.cells.plan import BoltzmannTrainingPlan
-from spinlight.ising import LogPartition, SupportsDraw
+from spinlight.ising import LogPartition
 from spinlight.latent import BoltzmannPrior, SpikeAndExponential
 from spinlight.models import BoltzmannMachine
-from spinlight.training import AnnealedImportance
+from spinlight.training import AnnealedImportance, NegativePhase
 from spinlight.training.interrupts import StopOnInterrupt
 
 Representation = Literal["probabilities", "bits", "logits"]
@@ -47,11 +47,10 @@ class QBMVAE(VAEMixin, UnsupervisedTrainingMixin, BaseModelClass):  # type: igno
         n_layers: hidden layers of encoder and decoder.
         dropout_rate: of the encoder.
         relaxation_beta: sharpness of the smoothed bits; see `SpikeAndExponential`.
-        sampler: of the prior's negatives; Gibbs chains by default.
-        chains: negatives per training step.
+        negatives: of the prior, by any phase that `BoltzmannPrior` takes; 256 persistent chains by default.
 
     Raises:
-        InvalidSettingError: a number outside its domain, no sampler, or one at another beta than 1.
+        InvalidSettingError: a number outside its domain, or no negatives.
 
     References:
         Wang et al., "Quantum-boosted high-fidelity deep learning", arXiv 2508.11190 (2025); Lopez et al., "Deep generative
@@ -69,8 +68,7 @@ class QBMVAE(VAEMixin, UnsupervisedTrainingMixin, BaseModelClass):  # type: igno
         n_layers: int = 1,
         dropout_rate: float = 0.1,
         relaxation_beta: float = 5.0,
-        sampler: SupportsDraw | None = None,
-        chains: int = 256,
+        negatives: NegativePhase | None = None,
     ) -> None:
         super().__init__(adata)
         self.module = QBMVAEModule(
@@ -78,8 +76,7 @@ class QBMVAE(VAEMixin, UnsupervisedTrainingMixin, BaseModelClass):  # type: igno
             self.summary_stats.n_batch,
             BoltzmannPrior(
                 BoltzmannMachine(positive_integer("n_latent", n_latent)),
-                sampler=sampler,
-                chains=chains,
+                negatives=negatives,
                 estimator=AnnealedImportance(chains=512, steps=2000),
             ),
             SpikeAndExponential(beta=relaxation_beta),

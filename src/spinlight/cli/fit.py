@@ -20,7 +20,7 @@ from spinlight.cli.progress import epochs_shown
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from spinlight.models.base import Machine
+    from spinlight.models import TrainableMachine
     from spinlight.training import FittedMachine
 
 HIDDEN = {"restricted": 64, "full": 8, "gaussian": 64}
@@ -223,7 +223,7 @@ def _from_file(path: Path) -> Tensor:
     return torch.from_numpy(rows)
 
 
-def _machine(kind: str, rows: Rows, hidden: int) -> Machine:
+def _machine(kind: str, rows: Rows, hidden: int) -> TrainableMachine:
     from spinlight.datasets import binarized
     from spinlight.models import BoltzmannMachine, GaussianBernoulliRBM, RestrictedBoltzmannMachine
 

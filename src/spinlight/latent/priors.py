@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Protocol
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,21 +13,18 @@ from torch import Tensor
 from spinlight._checks import positive_integer
 from spinlight._errors import InvalidSettingError
 from spinlight._random import Seed, derive_seed, resolve_seed
-from spinlight.ising import Ising, LogPartition, SupportsDraw, bits_from_spins
+from spinlight.ising import Draws, Ising, LogPartition, SupportsDraw
 from spinlight.latent.base import Prior
-from spinlight.latent.negatives import Negatives, first_negatives, next_negatives
+from spinlight.latent.witnesses import Witnesses
 from spinlight.models import AbstractBoltzmannMachine, RestrictedBoltzmannMachine
 from spinlight.samplers import Gibbs
-from spinlight.training import AnnealedImportance
-from spinlight.training.phases import require_boltzmann
-
-
-class PartitionEstimator(Protocol):
-    """Anything that estimates log Z, of an Ising problem and of a restricted machine, whose structure it may use."""
-
-    def estimate(self, model: Ising | RestrictedBoltzmannMachine, *, seed: Seed = None) -> LogPartition:
-        """Return log Z, its standard error and its bounds."""
-        ...
+from spinlight.training import (
+    AnnealedImportance,
+    ContrastiveDivergence,
+    NegativePhase,
+    PartitionEstimator,
+    PersistentContrastiveDivergence,
+)
 
 
 class BoltzmannPrior(Prior):
@@ -39,32 +36,29 @@ class BoltzmannPrior(Prior):
     d log Z / d theta = - E_p[dE / d theta], and its value from `estimator`. Between two estimates the value follows the
     parameters by importance ratios on witnesses.
 
-    Witnesses are a second population of chains, as many as the negatives, that never enter a gradient: they only measure how
-    log Z changes, reweighted, resampled and moved on at each step, which is sequential Monte Carlo. (The negatives themselves
-    would mislead: training has just raised their energies in particular.) `log_partition` carries the errors of all steps, and
-    so says when a fresh estimate is due. The divergence is never the difference of two mean energies, which is no divergence.
+    Witnesses are Gibbs chains that never enter a gradient: they only measure how log Z changes, reweighted, resampled and moved on
+    at each step, which is sequential Monte Carlo. (The negatives themselves would mislead: training has just raised their energies
+    in particular.) `log_partition` carries the errors of all steps, and so says when a fresh estimate is due. The divergence is
+    never the difference of two mean energies, which is no divergence.
 
-    Every unit of the machine is a latent bit, hidden ones too. Negatives and estimate are part of `state_dict`: a loaded
+    Every unit of the machine is a latent bit, hidden ones too. Negatives, witnesses and estimate are part of `state_dict`: a loaded
     prior goes on exactly as the saved one would have.
 
     Args:
         machine: any Boltzmann machine; its parameters are trained with the rest of the model.
-        sampler: where negatives come from, at beta = 1: a Markov chain is made persistent, any other sampler draws anew.
-            `Gibbs` by default.
-        chains: negatives per step, and as many witnesses.
-        sweeps: sweeps between two steps, for Markov chains.
+        negatives: samples of the machine, by any phase that does not start at data: 256 persistent chains, 5 sweeps a step, by default;
+            `ReusedDraws(machine_behind_a_queue, ...)` for one call in many steps.
+        witnesses: chains that follow log Z.
+        sweeps: of the witnesses, between two steps.
         estimator: of log Z's value, `AnnealedImportance` by default. It gets a restricted machine itself, of which one side can be summed
             out, and of any other machine the Ising problem.
 
     Raises:
-        InvalidSettingError: no Boltzmann machine, no sampler, no estimator, chains or sweeps below 1, or a sampler at another beta than 1.
-
-    Warns:
-        UncalibratedWarning: the sampler is a heuristic.
+        InvalidSettingError: no Boltzmann machine, no negatives or such that start at data, no estimator, or numbers below 1.
 
     Law:
         The value of KL has the error of log Z; its gradient that of the negatives, which for persistent chains is asymptotic:
-        a learning rate that outruns their mixing biases it. The first seed comes from torch's global state, so that
+        a learning rate that outruns their mixing biases it. The prior's own seeds come from torch's global state, so that
         `torch.manual_seed` reproduces a run.
 
     References:
@@ -77,8 +71,8 @@ class BoltzmannPrior(Prior):
         self,
         machine: AbstractBoltzmannMachine,
         *,
-        sampler: SupportsDraw | None = None,
-        chains: int = 256,
+        negatives: NegativePhase | None = None,
+        witnesses: int = 256,
         sweeps: int = 5,
         estimator: PartitionEstimator | None = None,
     ) -> None:
@@ -86,24 +80,19 @@ class BoltzmannPrior(Prior):
         if not isinstance(machine, AbstractBoltzmannMachine):
             raise InvalidSettingError(f"machine must be a Boltzmann machine, got {type(machine).__name__}")
         self.machine = machine
-        self.sampler: SupportsDraw = Gibbs(sweeps=100, progress=False) if sampler is None else sampler
+        self._seed = resolve_seed(torch.default_generator)
+        self.negatives = _phase(negatives, derive_seed(self._seed, 0))
         self.estimator: PartitionEstimator = AnnealedImportance() if estimator is None else estimator
         if isinstance(estimator, type) or not callable(getattr(self.estimator, "estimate", None)):
             raise InvalidSettingError(
                 f"estimator must have a method estimate, as AnnealedImportance(), got {estimator!r}"
             )
-        self.chains = positive_integer("chains", chains)
+        self.witnesses = positive_integer("witnesses", witnesses)
         self.sweeps = positive_integer("sweeps", sweeps)
-        require_boltzmann(self.sampler, stacklevel=3)
-        self._seed = resolve_seed(torch.default_generator)
         self._estimates = 0
+        self._negative: Tensor | Draws | None = None
         self._kept: _Kept | None = None
         self._built: tuple[list[Tensor], Ising] | None = None
-
-    @property
-    def negatives(self) -> Negatives:
-        """The present negatives; the first call draws them and estimates log Z."""
-        return self._present.negatives
 
     @property
     def log_partition(self) -> LogPartition:
@@ -111,14 +100,11 @@ class BoltzmannPrior(Prior):
         return self._present.follow(self._problem())
 
     def advance(self) -> None:
-        """Move the negatives on, to samples of the machine as it is now; once before each training step."""
+        """Take the next negatives, of the machine as it is now, and move the witnesses on; once before each training step."""
         kept, problem = self._present, self._problem()
-        self._kept = _Kept(
-            negatives=next_negatives(self.sampler, problem, kept.negatives, self.sweeps),
-            witnesses=next_negatives(self.sampler, problem, kept.witnesses.carried(problem), self.sweeps),
-            known=kept.follow(problem),
-            problem=problem,
-        )
+        witnesses = kept.witnesses.carried(problem).walked(problem, self.sweeps)
+        self._kept = _Kept(witnesses=witnesses, known=kept.follow(problem), problem=problem)
+        self._negative = self._drawn()
 
     def estimate(self, estimator: PartitionEstimator | None = None) -> LogPartition:
         """Estimate log Z anew, by the prior's own estimator or another one, and go on from there.
@@ -128,19 +114,22 @@ class BoltzmannPrior(Prior):
         """
         kept, problem = self._present, self._problem()
         known = self._estimated(self.estimator if estimator is None else estimator)
-        self._kept = replace(kept, problem=problem, witnesses=kept.witnesses.at(problem), known=known)
+        self._kept = _Kept(witnesses=kept.witnesses.at(problem), known=known, problem=problem)
         return known
 
     @property
     def _present(self) -> _Kept:
         if self._kept is None:
             problem = self._problem()
-            negatives, witnesses = (
-                first_negatives(self.sampler, problem, self.chains, derive_seed(self._seed, stream))
-                for stream in (0, 1)
-            )
-            self._kept = _Kept(negatives, witnesses, self._estimated(self.estimator), problem)
+            witnesses = Witnesses.of(problem, self.witnesses, derive_seed(self._seed, 1))
+            self._kept = _Kept(witnesses, self._estimated(self.estimator), problem)
         return self._kept
+
+    def _drawn(self) -> Tensor | Draws:
+        """Return the next negatives; chains that begin at a row, as those of block Gibbs, begin with all bits off."""
+        return self.negatives.negative(
+            self.machine, self.machine.weight_parameter.new_zeros(1, self.machine.num_visible)
+        )
 
     def _estimated(self, estimator: PartitionEstimator) -> LogPartition:
         """Return one more estimate, with a seed of its own: streams 0 and 1 are those of the negatives and the witnesses."""
@@ -158,7 +147,7 @@ class BoltzmannPrior(Prior):
 
         Args:
             count: rows, at least 1.
-            sampler: draws at beta = 1; the prior's own by default, from fresh states.
+            sampler: draws at beta = 1; that of the negatives by default, where they have one, from fresh states, and `Gibbs` else.
             seed: integer, generator, or None for fresh entropy.
 
         Law:
@@ -167,16 +156,17 @@ class BoltzmannPrior(Prior):
         Raises:
             InvalidSettingError: an impossible count or seed, no sampler, or one at another beta than 1.
         """
-        return self.machine.sample(self.sampler if sampler is None else sampler, count, seed=seed)
+        own = getattr(self.negatives, "sampler", None) or Gibbs(sweeps=100, progress=False)
+        return self.machine.sample(own if sampler is None else sampler, count, seed=seed)
 
     def _log_partition(self, like: Tensor) -> Tensor:
         """Return log Z as a number that carries its gradient."""
         value = torch.as_tensor(self.log_partition.value, dtype=like.dtype, device=like.device)
         if not torch.is_grad_enabled():
             return value
-        bits = bits_from_spins(self.negatives.spins).to(like.device, like.dtype)
-        weights = self.negatives.weights.to(like.device, like.dtype)
-        mean = weights @ self.machine.energy(bits).to(like.dtype)
+        if self._negative is None:
+            self._negative = self._drawn()
+        mean = self.machine.mean_energy(self._negative).to(like)
         return value - (mean - mean.detach())
 
     @property
@@ -192,14 +182,36 @@ class BoltzmannPrior(Prior):
         return self._built[1]
 
     def get_extra_state(self) -> dict[str, Any]:
-        """Return the negatives, the witnesses and the estimate, for `state_dict`."""
+        """Return the state of the negatives, the witnesses and the estimate, for `state_dict`."""
         kept = None if self._kept is None else self._kept.state()
-        return {"seed": self._seed, "estimates": self._estimates, "kept": kept}
+        own = {"seed": self._seed, "estimates": self._estimates, "kept": kept}
+        return own | {"negatives": self.negatives.state_dict()}
 
     def set_extra_state(self, state: Mapping[str, Any]) -> None:
-        """Take up the negatives, the witnesses and the estimate that a `state_dict` holds."""
+        """Go on with the negatives, the witnesses and the estimate of a `state_dict`.
+
+        Raises:
+            InvalidStateError: it is of other negatives.
+        """
+        self.negatives.load_state_dict(state["negatives"])
         self._seed, self._estimates = state["seed"], state["estimates"]
         self._kept = None if state["kept"] is None else _Kept.from_state(state["kept"])
+        self._negative = None
+
+
+def _phase(negatives: NegativePhase | None, seed: int) -> NegativePhase:
+    if negatives is None:
+        return PersistentContrastiveDivergence(chains=256, sweeps=5, seed=seed)
+    if isinstance(negatives, ContrastiveDivergence):
+        raise InvalidSettingError(
+            "chains of ContrastiveDivergence start at data, and a prior has none; PersistentContrastiveDivergence needs none"
+        )
+    if not isinstance(negatives, NegativePhase):
+        raise InvalidSettingError(
+            f"negatives must be a negative phase such as PersistentContrastiveDivergence(), got {negatives!r}; "
+            "IndependentDraws(sampler, count=...) makes one of a sampler"
+        )
+    return negatives
 
 
 def _same(one: Tensor, other: Tensor) -> bool:
@@ -211,10 +223,9 @@ _FOLLOWED = ", followed by importance ratios"
 
 @dataclass(frozen=True)
 class _Kept:
-    """What outlives a training step: states for the gradient, independent ones that follow log Z, and log Z."""
+    """What outlives a training step beside the negatives: states that follow log Z, and log Z of the problem they belong to."""
 
-    negatives: Negatives
-    witnesses: Negatives
+    witnesses: Witnesses
     known: LogPartition
     problem: Ising | None = None
 
@@ -235,17 +246,9 @@ class _Kept:
 
     def state(self) -> dict[str, Any]:
         """Return plain values and tensors, which `torch.load(weights_only=True)` reads."""
-        return {
-            "negatives": self.negatives.state(),
-            "witnesses": self.witnesses.state(),
-            "known": asdict(self.known),
-        }
+        return {"witnesses": self.witnesses.state(), "known": asdict(self.known)}
 
     @staticmethod
     def from_state(state: Mapping[str, Any]) -> _Kept:
         """Return what `state` described."""
-        return _Kept(
-            Negatives.from_state(state["negatives"]),
-            Negatives.from_state(state["witnesses"]),
-            LogPartition(**state["known"]),
-        )
+        return _Kept(Witnesses.from_state(state["witnesses"]), LogPartition(**state["known"]))

@@ -1,6 +1,6 @@
 """Boltzmann machines: ordinary PyTorch modules that know their Ising problem."""
 
-from spinlight.models.base import AbstractBoltzmannMachine, SupportsGibbsStep
+from spinlight.models.base import AbstractBoltzmannMachine, SupportsGibbsStep, TrainableMachine
 from spinlight.models.boltzmann import BoltzmannMachine
 from spinlight.models.deep import DeepBeliefNetwork
 from spinlight.models.gaussian import GaussianBernoulliRBM
@@ -18,6 +18,7 @@ __all__ = [
     "RestrictedBoltzmannMachine",
     "SparseBoltzmannMachine",
     "SupportsGibbsStep",
+    "TrainableMachine",
     "clip_to_range",
     "grid_edges",
 ]

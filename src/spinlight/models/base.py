@@ -133,7 +133,20 @@ class AbstractBoltzmannMachine(nn.Module, ABC):
         Raises:
             InvalidStateError: no rows at all, rows of a number of units that is not expected, or values outside [0, 1].
         """
-        return self._mean_energy(positive) - self._mean_energy(negative)
+        return self.mean_energy(positive) - self.mean_energy(negative)
+
+    def mean_energy(self, rows: Tensor | Draws) -> Tensor:
+        """Return the mean over rows of what `objective` averages: E(x), or -log sum_h exp(-E(v, h)) where the machine sums h out.
+
+        Its gradient over samples of the model is that of -log Z.
+
+        Args:
+            rows: as of `objective`.
+
+        Raises:
+            InvalidStateError: as `objective`.
+        """
+        return mean_over(rows, self._row_energy(rows.bits if isinstance(rows, Draws) else rows))
 
     def sample(self, sampler: SupportsDraw, count: int, clamped: Tensor | None = None, seed: Seed = None) -> Tensor:
         """Return samples of all units, drawn by any sampler.
@@ -187,9 +200,6 @@ class AbstractBoltzmannMachine(nn.Module, ABC):
         """Return the energy that the objective averages; machines that sum hidden units out do it here."""
         return self.energy(bits)
 
-    def _mean_energy(self, rows: Tensor | Draws) -> Tensor:
-        return mean_over(rows, self._row_energy(rows.bits if isinstance(rows, Draws) else rows))
-
     def _clamped(self, clamped: Tensor) -> Tensor:
         if self.num_hidden == 0:
             raise InvalidSettingError("every unit of this machine is visible: clamping them leaves nothing to sample")
@@ -201,7 +211,7 @@ class AbstractBoltzmannMachine(nn.Module, ABC):
         return bits
 
 
-class Machine(Protocol):
+class TrainableMachine(Protocol):
     """What training needs of any machine: every `AbstractBoltzmannMachine` has it, and machines of real numbers too."""
 
     num_visible: int
@@ -216,7 +226,7 @@ class Machine(Protocol):
 
 
 @runtime_checkable
-class SupportsGibbsStep(Machine, Protocol):
+class SupportsGibbsStep(TrainableMachine, Protocol):
     """A machine with no connections within its visible or its hidden side, whatever values its visible units take.
 
     Its hidden units are bits and summed out in closed form, and one block-Gibbs step moves all units of a side at once.

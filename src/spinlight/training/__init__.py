@@ -16,9 +16,15 @@ from spinlight.training.contrastive import ContrastiveDivergence, PersistentCont
 from spinlight.training.deep import UpDown, likelihood_bound, pretrain
 from spinlight.training.descent import Descent
 from spinlight.training.drawn_partition import DrawnPartition
-from spinlight.training.likelihood import HasFreeEnergy, LogLikelihood, log_likelihood
+from spinlight.training.likelihood import LogLikelihood, SupportsFreeEnergy, log_likelihood
 from spinlight.training.multihistogram import TemperedPartition
-from spinlight.training.partition import AnnealedImportance, ExactPartition, HasIsing, ReverseAnnealed
+from spinlight.training.partition import (
+    AnnealedImportance,
+    ExactPartition,
+    PartitionEstimator,
+    ReverseAnnealed,
+    SupportsIsing,
+)
 from spinlight.training.phases import IndependentDraws, NegativePhase, complete
 from spinlight.training.reuse import ReusedDraws
 from spinlight.training.reverse_likelihood import LikelihoodBound, ReverseAnnealedLikelihood
@@ -56,18 +62,19 @@ __all__ = [
     "ExactPartition",
     "FittedMachine",
     "GradientMonitor",
-    "HasFreeEnergy",
-    "HasIsing",
     "IndependentDraws",
     "InterruptedFitError",
     "LikelihoodBound",
     "LikelihoodMonitor",
     "LogLikelihood",
     "NegativePhase",
+    "PartitionEstimator",
     "PersistentContrastiveDivergence",
     "ReusedDraws",
     "ReverseAnnealed",
     "ReverseAnnealedLikelihood",
+    "SupportsFreeEnergy",
+    "SupportsIsing",
     "TemperedPartition",
     "UpDown",
     "complete",

@@ -14,8 +14,7 @@ from spinlight._errors import InvalidSettingError, InvalidStateError
 from spinlight._random import Seed, bernoulli, derive_seed, uniform
 from spinlight.ising import Draws, SupportsDraw, spins_from_bits
 from spinlight.ising.bits import random_bits
-from spinlight.models import AbstractBoltzmannMachine, RestrictedBoltzmannMachine, SupportsGibbsStep
-from spinlight.models.base import Machine
+from spinlight.models import AbstractBoltzmannMachine, RestrictedBoltzmannMachine, SupportsGibbsStep, TrainableMachine
 from spinlight.samplers import ChainState, Gibbs, LadderState, MarkovChain, ParallelTempering
 from spinlight.training.phases import NegativePhase, require_boltzmann
 
@@ -49,7 +48,7 @@ class ContrastiveDivergence(NegativePhase):
         self.sampler, self.sweeps = sampler, positive_integer("sweeps", sweeps)
         super().__init__(seed)
 
-    def negative(self, model: Machine, data: Tensor) -> Tensor:
+    def negative(self, model: TrainableMachine, data: Tensor) -> Tensor:
         """Return one row per data row: of all units, int8, or of the visible ones from block Gibbs."""
         seed = self.next_seed()
         if self.sampler is None and isinstance(model, SupportsGibbsStep):
@@ -57,7 +56,7 @@ class ContrastiveDivergence(NegativePhase):
                 return _from_hidden(model, random_bits(model.hidden_logits(data), seed), self.sweeps, seed)
         return self._walked(_sampled(model), data, seed)
 
-    def objective(self, model: Machine, data: Tensor, positive: Tensor | Draws | None = None) -> Tensor:
+    def objective(self, model: TrainableMachine, data: Tensor, positive: Tensor | Draws | None = None) -> Tensor:
         """Return the scalar to descend; block Gibbs and gradient share their matrix products."""
         if self.sampler is not None or positive is not None or not isinstance(model, SupportsGibbsStep):
             return super().objective(model, data, positive)
@@ -118,7 +117,7 @@ class PersistentContrastiveDivergence(NegativePhase):
         self._state: ChainState | LadderState | None = None
         self._sides: _Sides | None = None
 
-    def negative(self, model: Machine, data: Tensor) -> Tensor:
+    def negative(self, model: TrainableMachine, data: Tensor) -> Tensor:
         """Return the chains after some more sweeps, one row each: of all units, int8, or of the visible ones from block Gibbs.
 
         Raises:
@@ -128,7 +127,7 @@ class PersistentContrastiveDivergence(NegativePhase):
             return self._stepped(model, data).visible
         return self._walked(_sampled(model))
 
-    def objective(self, model: Machine, data: Tensor, positive: Tensor | Draws | None = None) -> Tensor:
+    def objective(self, model: TrainableMachine, data: Tensor, positive: Tensor | Draws | None = None) -> Tensor:
         """Return the scalar to descend; block Gibbs and gradient share their matrix products, three in all."""
         if self.sampler is not None or positive is not None or not isinstance(model, SupportsGibbsStep):
             return super().objective(model, data, positive)
@@ -236,7 +235,7 @@ def hidden_spins(model: AbstractBoltzmannMachine, visible: Tensor, chain: Markov
     return torch.empty(len(visible), 0, dtype=torch.int8, device=visible.device)
 
 
-def _sampled(model: Machine) -> AbstractBoltzmannMachine:
+def _sampled(model: TrainableMachine) -> AbstractBoltzmannMachine:
     """Return a machine whose units are all bits, or refuse it: an Ising sampler walks nothing else."""
     if not isinstance(model, AbstractBoltzmannMachine):
         raise InvalidSettingError(

@@ -28,8 +28,8 @@ from spinlight.samplers import Sampler
 from spinlight.training.batches import Batches
 from spinlight.training.interrupts import InterruptedFitError, StopOnInterrupt, StoppedBetweenBatchesError
 from spinlight.training.likelihood import LogLikelihood, data_rows, log_likelihood
-from spinlight.training.monitors import EstimatesPartition, GradientMonitor, LikelihoodMonitor
-from spinlight.training.partition import AnnealedImportance
+from spinlight.training.monitors import GradientMonitor, LikelihoodMonitor
+from spinlight.training.partition import AnnealedImportance, PartitionEstimator
 from spinlight.training.progress import TrainingProgress, stage
 from spinlight.training.quiet import quiet_training
 from spinlight.training.task import EnergyTask
@@ -68,7 +68,7 @@ def fit_machine(
     *,
     epochs: int,
     held_out: Tensor,
-    estimator: EstimatesPartition | None = None,
+    estimator: PartitionEstimator | None = None,
     resume: bool = False,
     progress: Progress | None = None,
 ) -> FittedMachine:
@@ -114,7 +114,7 @@ def _fitted(
     folder: Path,
     epochs: int,
     held_out: Tensor,
-    estimator: EstimatesPartition | None,
+    estimator: PartitionEstimator | None,
     resume: bool,
     progress: Progress | None,
 ) -> FittedMachine:

@@ -22,7 +22,7 @@ _ROWS = 4096
 
 
 @runtime_checkable
-class HasFreeEnergy(Protocol):
+class SupportsFreeEnergy(Protocol):
     """A model whose hidden units are summed out in closed form, as a restricted Boltzmann machine's."""
 
     def free_energy(self, visible: Tensor) -> Tensor:
@@ -62,7 +62,7 @@ class LogLikelihood:
 
 
 def log_likelihood(
-    model: AbstractBoltzmannMachine | HasFreeEnergy, rows: Tensor, *, partition: LogPartition
+    model: AbstractBoltzmannMachine | SupportsFreeEnergy, rows: Tensor, *, partition: LogPartition
 ) -> LogLikelihood:
     """Return the mean over data rows of log p(v) = log sum_h exp(-E(v, h)) - log Z.
 
@@ -102,7 +102,7 @@ def log_likelihood(
 
 def data_rows(model: object, rows: Tensor) -> Tensor:
     """Return data rows, bits where the model is a Boltzmann machine, or refuse what `log_likelihood` would."""
-    if not isinstance(model, AbstractBoltzmannMachine | HasFreeEnergy):
+    if not isinstance(model, AbstractBoltzmannMachine | SupportsFreeEnergy):
         raise InvalidProblemError(
             f"a likelihood is that of a Boltzmann machine or of a model with free_energy(visible), got a {type(model).__name__}"
         )
@@ -111,7 +111,7 @@ def data_rows(model: object, rows: Tensor) -> Tensor:
         raise InvalidStateError(
             f"data must have shape (rows, num_visible), at least one row, got {tuple(states.shape)}"
         )
-    if not isinstance(model, HasFreeEnergy) and model.num_hidden > MOST_HIDDEN:
+    if not isinstance(model, SupportsFreeEnergy) and model.num_hidden > MOST_HIDDEN:
         raise ProblemTooLargeError(
             f"the likelihood of a row sums over the 2^{model.num_hidden} states of its hidden units; the limit is {MOST_HIDDEN} where "
             "they are connected to each other. AnnealedImportance().estimate(model.to_ising(clamped=row)) bounds the sum of one row "
@@ -121,7 +121,7 @@ def data_rows(model: object, rows: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def log_sums(model: AbstractBoltzmannMachine | HasFreeEnergy, rows: Tensor) -> Tensor:
+def log_sums(model: AbstractBoltzmannMachine | SupportsFreeEnergy, rows: Tensor) -> Tensor:
     """Return log sum_h exp(-E(v, h)) of each row, float64, on the CPU."""
     sums = torch.cat([_log_sums(model, part).to("cpu", torch.float64) for part in rows.split(_ROWS)])
     if not bool(sums.isfinite().all()):
@@ -129,8 +129,8 @@ def log_sums(model: AbstractBoltzmannMachine | HasFreeEnergy, rows: Tensor) -> T
     return sums
 
 
-def _log_sums(model: AbstractBoltzmannMachine | HasFreeEnergy, rows: Tensor) -> Tensor:
-    if isinstance(model, HasFreeEnergy):
+def _log_sums(model: AbstractBoltzmannMachine | SupportsFreeEnergy, rows: Tensor) -> Tensor:
+    if isinstance(model, SupportsFreeEnergy):
         return -model.free_energy(rows)
     if model.num_hidden == 0:
         return -model.energy(rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
@@ -11,17 +11,8 @@ from torch import Tensor
 
 from spinlight._checks import fraction, positive_integer
 from spinlight._random import Seed, derive_seed, resolve_seed
-from spinlight.ising import LogPartition
 from spinlight.training.likelihood import data_rows, log_likelihood
-from spinlight.training.partition import AnnealedImportance
-
-
-class EstimatesPartition(Protocol):
-    """Anything that estimates log Z of a model."""
-
-    def estimate(self, model: Any, *, seed: Seed = None) -> LogPartition:
-        """Return log Z, its standard error and its bounds."""
-        ...
+from spinlight.training.partition import AnnealedImportance, PartitionEstimator
 
 
 class LikelihoodMonitor(pl.Callback):
@@ -47,13 +38,13 @@ class LikelihoodMonitor(pl.Callback):
         self,
         rows: Tensor,
         *,
-        estimator: EstimatesPartition | None = None,
+        estimator: PartitionEstimator | None = None,
         every: int = 1,
         name: str = "log_likelihood",
         seed: Seed = 0,
     ) -> None:
         self.rows, self.every, self.name = rows, positive_integer("every", every), name
-        self.estimator: EstimatesPartition = AnnealedImportance() if estimator is None else estimator
+        self.estimator: PartitionEstimator = AnnealedImportance() if estimator is None else estimator
         self._seed = resolve_seed(seed)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: Any) -> None:

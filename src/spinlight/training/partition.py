@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -23,7 +23,7 @@ from spinlight.training.smaller_side import SmallerSide
 
 
 @runtime_checkable
-class HasIsing(Protocol):
+class SupportsIsing(Protocol):
     """Anything with an Ising problem; every Boltzmann machine has one."""
 
     def to_ising(self) -> Ising:
@@ -31,7 +31,15 @@ class HasIsing(Protocol):
         ...
 
 
-Model = Ising | HasIsing
+Model = Ising | SupportsIsing
+
+
+class PartitionEstimator(Protocol):
+    """Anything that estimates log Z; `AnnealedImportance` is one, as are the others of this package."""
+
+    def estimate(self, model: Any, *, seed: Seed = None) -> LogPartition:
+        """Return log Z of an Ising problem or of a machine, its standard error and its bounds."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,7 +232,7 @@ def _check(chains: int, steps: int, beta: float) -> None:
 
 def problem_of(model: Model) -> Ising:
     """Return a single Ising problem, or the one of a model."""
-    if not isinstance(model, Ising | HasIsing):
+    if not isinstance(model, Ising | SupportsIsing):
         raise InvalidProblemError(
             f"log Z is that of an Ising problem, or of a model with to_ising(); got a {type(model).__name__}"
         )

@@ -15,8 +15,8 @@ from spinlight._checks import bits_of, positive_integer
 from spinlight._errors import InvalidStateError, UncalibratedWarning
 from spinlight._random import Seed, derive_seed, resolve_seed
 from spinlight.ising import Draws, SupportsDraw, spins_from_bits
-from spinlight.models import AbstractBoltzmannMachine
-from spinlight.models.base import Machine, require_unit_beta
+from spinlight.models import AbstractBoltzmannMachine, TrainableMachine
+from spinlight.models.base import require_unit_beta
 
 
 def complete(
@@ -69,7 +69,7 @@ class NegativePhase(ABC):
         self._calls = 0
 
     @abstractmethod
-    def negative(self, model: Machine, data: Tensor) -> Tensor | Draws:
+    def negative(self, model: TrainableMachine, data: Tensor) -> Tensor | Draws:
         """Return rows of all units for the negative side of `model.objective`.
 
         Args:
@@ -77,7 +77,7 @@ class NegativePhase(ABC):
             data: the visible bits of the positive side, shape (batch, num_visible).
         """
 
-    def objective(self, model: Machine, data: Tensor, positive: Tensor | Draws | None = None) -> Tensor:
+    def objective(self, model: TrainableMachine, data: Tensor, positive: Tensor | Draws | None = None) -> Tensor:
         """Return `model.objective` of the data and the next negatives: the scalar whose gradient training follows.
 
         Args:
@@ -148,7 +148,7 @@ class IndependentDraws(NegativePhase):
         self.sampler, self.count = sampler, positive_integer("count", count)
         super().__init__(seed)
 
-    def negative(self, model: Machine, data: Tensor) -> Draws:
+    def negative(self, model: TrainableMachine, data: Tensor) -> Draws:
         """Return `count` draws of the model, with their weights; the data are not used."""
         return self.sampler.draw(model.to_ising(), self.count, seed=self.next_seed())
 

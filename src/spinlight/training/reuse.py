@@ -15,8 +15,7 @@ from spinlight._checks import bits_of, fraction, nonnegative_integer, positive_i
 from spinlight._errors import InvalidSettingError, SpinlightWarning
 from spinlight._random import Seed, derive_seed
 from spinlight.ising import DrawInfo, Draws, SupportsDraw
-from spinlight.models import AbstractBoltzmannMachine, GaussianBernoulliRBM, SupportsGibbsStep
-from spinlight.models.base import Machine
+from spinlight.models import AbstractBoltzmannMachine, GaussianBernoulliRBM, SupportsGibbsStep, TrainableMachine
 from spinlight.samplers import Calibrated, ChainState, Gibbs
 from spinlight.training.phases import NegativePhase, require_boltzmann
 
@@ -79,7 +78,7 @@ class ReusedDraws(NegativePhase):
         self._used = 0
         self._warned = False
 
-    def negative(self, model: Machine, data: Tensor) -> Draws:
+    def negative(self, model: TrainableMachine, data: Tensor) -> Draws:
         """Return the kept draws, of all units, weighted for the machine as it is now; the data are not used."""
         if not isinstance(model, AbstractBoltzmannMachine | GaussianBernoulliRBM):
             raise InvalidSettingError(f"ReusedDraws is for Boltzmann machines, got {type(model).__name__}")

@@ -14,8 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from spinlight._errors import InvalidSettingError, InvalidStateError
 from spinlight.ising import Draws, SupportsDraw
-from spinlight.models import AbstractBoltzmannMachine
-from spinlight.models.base import Machine
+from spinlight.models import AbstractBoltzmannMachine, TrainableMachine
 from spinlight.samplers import Gibbs
 from spinlight.training.batches import Batches
 from spinlight.training.centring import CentredGradient
@@ -61,7 +60,7 @@ class EnergyTask(pl.LightningModule):
 
     def __init__(
         self,
-        model: Machine,
+        model: TrainableMachine,
         negatives: NegativePhase,
         *,
         hidden_sampler: SupportsDraw | None = None,
