@@ -66,7 +66,7 @@ def _rbm(settings: Settings) -> list[Claim]:
     known = {
         "mean": middle.value,
         "error of log Z": middle.log_partition_error,
-        "error of the rows": middle.standard_error,
+        "error of the rows": middle.row_error,
         "RAISE less AIS, on 500 rows": statistics.median(reverse),
         "published CD-25": -86.3,
     }
@@ -120,7 +120,7 @@ def _qvae(settings: Settings) -> list[Claim]:
     for seed in range(settings.seeds):
         machine = bound_of(partial(BoltzmannMachine, BITS), images, rows, steps, samples, seed)
         control = bound_of(None, images, rows, steps, samples, seed)
-        gain = machine.rows - control.rows
+        gain = machine.per_row - control.per_row
         gains.append(float(gain.mean()) - 2 * machine.log_partition_error)
         unknown.append(machine.log_partition_error)
         errors.append(float(gain.std()) / len(gain) ** 0.5)

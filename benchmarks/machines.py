@@ -147,7 +147,7 @@ def _claim(row: str, tested: Tested, required: float, known: Mapping[str, float]
     errors = {
         "mean": middle.value,
         "error of log Z": middle.log_partition_error,
-        "error of the rows": middle.standard_error,
+        "error of the rows": middle.row_error,
     }
     if tested.differences:
         errors["log Z by annealing less that by tempering"] = max(tested.differences, key=abs)

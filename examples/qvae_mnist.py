@@ -103,7 +103,7 @@ def main(folder: Path, steps: int) -> None:
     }
     found = {name: accuracy(feature, labelled, data.test) for name, feature in features.items()}
     print(f"test digits classified by {LABELLED:,} labels and", ", ".join(f"{n}: {v:.1f} %" for n, v in found.items()))
-    assert bound.lower > -150  # independent pixels: -206
+    assert bound.pessimistic > -150  # independent pixels: -206
     assert found["their log odds"] > found["those of an untrained encoder"] + 2
 
 

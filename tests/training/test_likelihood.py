@@ -41,8 +41,8 @@ def test_the_error_of_the_rows_is_that_of_their_mean() -> None:
     found = log_likelihood(machine, rows, partition=ZERO)
     singles = [log_likelihood(machine, row[None], partition=ZERO).value for row in rows]
     assert found.value == pytest.approx(np.mean(singles))
-    assert found.standard_error == pytest.approx(np.std(singles, ddof=1) / math.sqrt(17))
-    assert math.isnan(log_likelihood(machine, rows[:1], partition=ZERO).standard_error)
+    assert found.row_error == pytest.approx(np.std(singles, ddof=1) / math.sqrt(17))
+    assert math.isnan(log_likelihood(machine, rows[:1], partition=ZERO).row_error)
 
 
 def test_the_pessimistic_side_takes_log_z_two_errors_higher() -> None:
@@ -54,8 +54,8 @@ def test_the_pessimistic_side_takes_log_z_two_errors_higher() -> None:
 
 
 def test_both_errors_are_shown() -> None:
-    shown = str(LogLikelihood(-86.3421, 0.2512, 0.0498, 10_000, "annealing"))
-    assert shown == "-86.342 +/- 0.251 (10000 rows) +/- 0.050 (log Z by annealing)"
+    shown = str(LogLikelihood(torch.tensor([-85.3421, -87.3421]), 0.0498, "annealing"))
+    assert shown == "-86.342 +/- 1.000 (2 rows) +/- 0.050 (log Z by annealing)"
 
 
 def test_any_model_with_a_free_energy_will_do() -> None:

@@ -138,13 +138,13 @@ def test_errors_of_rows_and_chains_are_those_of_their_formulas() -> None:
 
 def test_one_row_and_one_chain_have_no_errors() -> None:
     found = ReverseAnnealedLikelihood(chains=1, steps=3).estimate(MACHINES[0], all_bits(4)[:1], seed=1)
-    assert math.isnan(found.standard_error)
+    assert math.isnan(found.row_error)
     assert math.isnan(found.chain_error)
 
 
 def test_both_errors_are_shown() -> None:
-    shown = str(LikelihoodBound(-88.0671, 0.3571, 0.0742, 640, "reverse annealing"))
-    assert shown == "-88.067 +/- 0.357 (640 rows), of which 0.074 by the chains (reverse annealing)"
+    shown = str(LikelihoodBound(torch.tensor([-87.0671, -89.0671]), 0.0742, "reverse annealing"))
+    assert shown == "-88.067 +/- 1.000 (2 rows), of which 0.074 by the chains (reverse annealing)"
 
 
 def test_the_same_seed_gives_the_same_bound_and_leaves_the_global_generator_alone() -> None:

@@ -255,7 +255,7 @@ def _print_summary(name: str, fitted: FittedMachine) -> None:
     console.print(f"[bold]{name}[/bold]: {data['rows']:,} rows of {data['features']:,}")
     found = fitted.likelihood
     console.print(
-        f"log-likelihood {found.value:,.2f} nats per held-out row; standard error of the rows {found.standard_error:.2g}, "
+        f"log-likelihood {found.value:,.2f} nats per held-out row; standard error of the rows {found.row_error:.2g}, "
         f"of log Z {found.log_partition_error:.2g}",
         highlight=False,
     )

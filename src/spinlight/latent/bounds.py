@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from spinlight._checks import nonnegative_number
+from spinlight.training import LogLikelihood
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,44 +42,21 @@ class Elbo:
 
 
 @dataclass(frozen=True, eq=False)
-class ImportanceWeightedBound:
+class ImportanceWeightedBound(LogLikelihood):
     """An importance-weighted lower bound on the mean log p(x), and its two independent errors.
 
     Args:
-        rows: the bound of each row in nats, float64, shape (rows,). Two models on the same rows are compared by their
-            differences, whose spread is smaller.
+        per_row: the bound of each row in nats, float64, shape (rows,); `row_error` is of the choice of rows and of their draws.
+        log_partition_error: as of `LogLikelihood`.
+        method: where log Z comes from, in words.
         samples: k, draws for each row.
-        log_partition_error: standard error of log Z. Every row has the same one, so it does not shrink with the rows; NaN where
-            none can be given.
     """
 
-    rows: Tensor
     samples: int
-    log_partition_error: float
-
-    @property
-    def value(self) -> float:
-        """The mean over rows, in nats."""
-        return float(self.rows.mean())
-
-    @property
-    def row_error(self) -> float:
-        """Standard error of the mean over rows, sd / sqrt(rows): of the choice of rows and of their draws; NaN for one row."""
-        return float(self.rows.std()) / math.sqrt(len(self.rows)) if len(self.rows) > 1 else math.nan
-
-    @property
-    def standard_error(self) -> float:
-        """Both errors together, sqrt(row_error^2 + log_partition_error^2)."""
-        return math.hypot(self.row_error, self.log_partition_error)
-
-    @property
-    def lower(self) -> float:
-        """The pessimistic side, two standard errors below the value: what to quote beside published numbers."""
-        return self.value - 2 * self.standard_error
 
     def __str__(self) -> str:
         """Show the value with both errors."""
         return (
-            f"log p(x) >= {self.value:.2f} +/- {self.row_error:.2f} (rows) +/- {self.log_partition_error:.2f} (log Z), "
-            f"{self.samples} samples"
+            f"log p(x) >= {self.value:.2f} +/- {self.row_error:.2f} ({self.rows} rows) +/- {self.log_partition_error:.2f} (log Z by "
+            f"{self.method}), {self.samples} samples"
         )

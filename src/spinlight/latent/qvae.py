@@ -132,8 +132,8 @@ class QVAE(nn.Module):
             chunk: rows that the decoder gets at once: the measure of memory.
 
         Law:
-            a lower bound in expectation, given log Z. A log Z that is too low makes it too high by as much: `lower` allows for
-            twice its standard error.
+            a lower bound in expectation, given log Z. A log Z that is too low makes it too high by as much: `pessimistic` allows
+            for twice its standard error.
 
         Raises:
             InvalidSettingError: samples or chunk below 1, or an impossible seed.
@@ -149,7 +149,8 @@ class QVAE(nn.Module):
         known = self.prior.log_partition
         with _evaluating(self):
             parts = [self._log_mean_weight(rows, samples, chunk, generator) for rows in x.split(chunk)]
-        return ImportanceWeightedBound(torch.cat(parts).cpu() - known.value, samples, known.standard_error)
+        values = torch.cat(parts).cpu() - known.value
+        return ImportanceWeightedBound(values, known.standard_error, known.method, samples)
 
     def _log_mean_weight(self, x: Tensor, samples: int, chunk: int, generator: torch.Generator) -> Tensor:
         """Return the bound of each row but for log Z, float64, a number of samples at a time."""

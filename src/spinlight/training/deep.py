@@ -197,10 +197,7 @@ def likelihood_bound(
     sums = torch.logsumexp(torch.cat(weights, -1), 0) - math.log(count)
     if not bool(sums.isfinite().all()):
         raise InvalidProblemError("the weights of the rows are NaN or infinite; is the learning rate too high?")
-    error = float(sums.std()) / math.sqrt(len(sums)) if len(sums) > 1 else math.nan
-    return LogLikelihood(
-        float(sums.mean()) - partition.value, error, partition.standard_error, len(sums), partition.method
-    )
+    return LogLikelihood(sums - partition.value, partition.standard_error, partition.method)
 
 
 _ROWS = 4096

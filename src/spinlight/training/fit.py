@@ -258,7 +258,7 @@ def _measured(found: LogLikelihood) -> dict[str, Any]:
     return {
         "log_likelihood": {
             "value": found.value,
-            "standard_error": found.standard_error,
+            "row_error": found.row_error,
             "log_partition_error": found.log_partition_error,
             "pessimistic": found.pessimistic,
             "rows": found.rows,

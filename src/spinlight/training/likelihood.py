@@ -13,6 +13,7 @@ from spinlight._checks import bits_of
 from spinlight._errors import InvalidProblemError, InvalidSettingError, InvalidStateError, ProblemTooLargeError
 from spinlight.ising import LogPartition, log_partition
 from spinlight.models import AbstractBoltzmannMachine
+from spinlight.training.row_mean import RowMean
 
 MOST_HIDDEN = 28
 """Connected hidden units that are summed out, row by row: 2^28 states take about a second."""
@@ -30,23 +31,25 @@ class SupportsFreeEnergy(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class LogLikelihood:
-    """The mean log-likelihood of data rows, in nats per row.
+@dataclass(frozen=True, eq=False)
+class LogLikelihood(RowMean):
+    """The mean log-likelihood of data rows, in nats per row, and its two independent errors.
 
     Args:
-        value: the mean of log p(v).
-        standard_error: what another choice of as many rows would change: the rows' standard deviation / sqrt(rows), NaN for one row.
-        log_partition_error: the standard error of log Z, which all rows share; NaN where it is not known.
-        rows: how many.
+        per_row: log p(v) of each row, float64, shape (rows,). Two models on the same rows are compared by their differences, whose
+            spread is smaller.
+        log_partition_error: the standard error of log Z. All rows share it, so it does not shrink with their number; NaN where it is
+            not known.
         method: where log Z comes from, in words.
     """
 
-    value: float
-    standard_error: float
     log_partition_error: float
-    rows: int
     method: str
+
+    @property
+    def standard_error(self) -> float:
+        """Both errors together, sqrt(row_error^2 + log_partition_error^2)."""
+        return math.hypot(self.row_error, self.log_partition_error)
 
     @property
     def pessimistic(self) -> float:
@@ -56,7 +59,7 @@ class LogLikelihood:
     def __str__(self) -> str:
         """Show the value with both errors."""
         return (
-            f"{self.value:.3f} +/- {self.standard_error:.3f} ({self.rows} rows) +/- {self.log_partition_error:.3f} "
+            f"{self.value:.3f} +/- {self.row_error:.3f} ({self.rows} rows) +/- {self.log_partition_error:.3f} "
             f"(log Z by {self.method})"
         )
 
@@ -95,9 +98,7 @@ def log_likelihood(
             f"partition must be a LogPartition, as an estimator's estimate(model) returns it, got {type(partition).__name__}"
         )
     sums = log_sums(model, data_rows(model, rows))
-    error = float(sums.std()) / math.sqrt(len(sums)) if len(sums) > 1 else math.nan
-    value = float(sums.mean()) - partition.value
-    return LogLikelihood(value, error, partition.standard_error, len(sums), partition.method)
+    return LogLikelihood(sums - partition.value, partition.standard_error, partition.method)
 
 
 def data_rows(model: object, rows: Tensor) -> Tensor:

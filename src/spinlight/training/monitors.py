@@ -62,7 +62,7 @@ class LikelihoodMonitor(pl.Callback):
         pl_module.log_dict(
             {
                 self.name: found.value,
-                f"{self.name}_error": math.hypot(found.standard_error, found.log_partition_error),
+                f"{self.name}_error": found.standard_error,
                 f"{self.name}_pessimistic": found.pessimistic,
             },
             rank_zero_only=True,

@@ -18,33 +18,29 @@ from spinlight.samplers import Exact
 from spinlight.training.annealing import Annealing, OneSide, increasing
 from spinlight.training.likelihood import data_rows, log_sums
 from spinlight.training.partition import annealing_of, kept_rows, with_base
+from spinlight.training.row_mean import RowMean
 
 _CHAINS = 4096
 """Chains that walk at once: 13 MB of float32 at 784 units."""
 
 
-@dataclass(frozen=True)
-class LikelihoodBound:
+@dataclass(frozen=True, eq=False)
+class LikelihoodBound(RowMean):
     """A lower bound, in expectation, on the mean log-likelihood of data rows under the annealing model, in nats per row.
 
     Args:
-        value: the mean over rows of log(mean weight of the row's chains).
-        standard_error: what other rows and other chains would change: the rows' standard deviation / sqrt(rows), NaN for one row.
-        chain_error: the part of it that other chains for the same rows would change; NaN for one chain per row.
-        rows: how many.
+        per_row: log(mean weight of the row's chains), float64, shape (rows,).
+        chain_error: the part of `row_error` that other chains for the same rows would change; NaN for one chain per row.
         method: how it was found, in words.
     """
 
-    value: float
-    standard_error: float
     chain_error: float
-    rows: int
     method: str
 
     def __str__(self) -> str:
         """Show the value with both errors."""
         return (
-            f"{self.value:.3f} +/- {self.standard_error:.3f} ({self.rows} rows), of which {self.chain_error:.3f} by the chains "
+            f"{self.value:.3f} +/- {self.row_error:.3f} ({self.rows} rows), of which {self.chain_error:.3f} by the chains "
             f"({self.method})"
         )
 
@@ -113,9 +109,8 @@ class ReverseAnnealedLikelihood:
                 ]
             )
         )
-        spread = float(logs.std()) / math.sqrt(len(logs)) if len(logs) > 1 else math.nan
         method = f"reverse annealing of data, {self.chains} chains of {self.steps} steps each"
-        return LikelihoodBound(float(logs.mean()), spread, error, len(logs), method)
+        return LikelihoodBound(logs, error, method)
 
 
 def reverse_log_weights(
