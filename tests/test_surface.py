@@ -236,6 +236,7 @@ PUBLIC = {
         "ReusedDraws",
         "ReverseAnnealed",
         "ReverseAnnealedLikelihood",
+        "RowsDataModule",
         "SupportsFreeEnergy",
         "SupportsIsing",
         "TemperedPartition",

@@ -9,16 +9,16 @@ import pytest
 import torch
 
 from helpers.enumeration import all_bits
-from spinlight._errors import FileFormatError, InvalidStateError, ProblemTooLargeError
+from spinlight._errors import FileFormatError, InvalidSettingError, InvalidStateError, ProblemTooLargeError
 from spinlight.ising import Ising, LogPartition
 from spinlight.models import BoltzmannMachine, RestrictedBoltzmannMachine
 from spinlight.training import (
-    Batches,
     EnergyTask,
     ExactPartition,
     FittedMachine,
     InterruptedFitError,
     PersistentContrastiveDivergence,
+    RowsDataModule,
     fit_machine,
 )
 
@@ -57,9 +57,9 @@ def fitted(
     task = EnergyTask(
         machine or RestrictedBoltzmannMachine(6, hidden), phase, optimizer=partial(torch.optim.SGD, lr=0.1)
     )
-    batches = Batches(ROWS, 16, seed=0)
+    data = RowsDataModule(ROWS, valid=ROWS, test=ROWS, batch_size=16, seed=0)
     estimator = ExactPartition() if estimator is None else estimator
-    return fit_machine(task, batches, out, epochs=epochs, held_out=ROWS, estimator=estimator, resume=resume)
+    return fit_machine(task, data, out, epochs=epochs, estimator=estimator, resume=resume)
 
 
 def weights(found: FittedMachine) -> torch.Tensor:
@@ -83,7 +83,7 @@ def test_a_cut_after_the_last_batch_says_what_is_saved_and_only_the_likelihood_i
     assert [path.name for path in caught.value.saved] == ["last.ckpt"]
     resumed = fitted(tmp_path / "cut", resume=True)
     assert torch.equal(weights(resumed), weights(whole))
-    assert resumed.likelihood == whole.likelihood
+    assert torch.equal(resumed.likelihood.per_row, whole.likelihood.per_row)
 
 
 def test_a_fit_that_begins_anew_takes_nothing_over_from_an_older_one(tmp_path: Path) -> None:
@@ -122,3 +122,28 @@ def test_what_a_user_prints_is_printed(tmp_path: Path, capsys: pytest.CaptureFix
 
     fitted(tmp_path, negatives=Talking(chains=10, seed=0), epochs=1)
     assert capsys.readouterr().out == "a batch\n" * 4
+
+
+def test_without_test_rows_there_is_nothing_to_report(tmp_path: Path) -> None:
+    task = EnergyTask(RestrictedBoltzmannMachine(6, 3), PersistentContrastiveDivergence(chains=10, seed=0))
+    with pytest.raises(InvalidSettingError, match="give the data some"):
+        fit_machine(task, RowsDataModule(ROWS, valid=ROWS), tmp_path / "out", epochs=1)
+    assert not (tmp_path / "out").exists()
+
+
+def test_valid_rows_are_watched_and_test_rows_are_looked_at_once(tmp_path: Path) -> None:
+    seen = []
+
+    class Watched(RestrictedBoltzmannMachine):
+        def free_energy(self, visible, *, hidden_logits=None):
+            if hidden_logits is None:
+                seen.append(visible)
+            return super().free_energy(visible, hidden_logits=hidden_logits)
+
+    valid, test = ROWS[:20], ROWS[20:50]
+    task = EnergyTask(Watched(6, 3), PersistentContrastiveDivergence(chains=10, seed=0))
+    data = RowsDataModule(ROWS[50:], valid=valid, test=test, batch_size=7, seed=0)
+    found = fit_machine(task, data, tmp_path, epochs=3, estimator=ExactPartition())
+    assert [len(rows) for rows in seen] == [20, 20, 20, 30]
+    assert torch.equal(seen[-1], test)
+    assert found.metrics["data"] == {"rows": 14, "valid_rows": 20, "features": 6, "batch_size": 7}

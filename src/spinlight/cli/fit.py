@@ -78,7 +78,8 @@ def fit(
         ),
     ] = None,
     held_out: Annotated[
-        float, typer.Option(help="Share of the rows that is not trained on, where no other part is published.")
+        float,
+        typer.Option(help="Share of the rows that the likelihood is reported of, where no such part is published."),
     ] = 0.1,
     seed: Annotated[int, typer.Option(help="The same seed gives the same result on one machine.")] = 0,
     threads: Annotated[
@@ -102,28 +103,29 @@ def fit(
             kind=negatives, sampler=sampler, pairs=setting or [], chains=chains, draws=draws, sweeps=sweeps
         )
         chosen = wanted.chosen(machine)
-        rows = _rows(data, held_out, seed, real=machine == "gaussian")
+        parts = _parts(data, held_out, seed, real=machine == "gaussian")
         import torch
 
         from spinlight._checks import thread_count
         from spinlight._threads import torch_threads
-        from spinlight.training import Batches, EnergyTask, fit_machine, linear_decay
+        from spinlight.training import EnergyTask, RowsDataModule, fit_machine, linear_decay
 
         torch.manual_seed(seed)
-        batches = Batches(rows.train, batch, draw=rows.draw, seed=seed)
+        rows = RowsDataModule(
+            parts.train, valid=parts.valid, test=parts.test, batch_size=batch, draw=parts.draw, seed=seed
+        )
         task = EnergyTask(
-            _machine(machine, rows, HIDDEN[machine] if hidden is None else hidden),
-            wanted.phase(chosen, steps=len(batches), seed=seed),
+            _machine(machine, parts.train, HIDDEN[machine] if hidden is None else hidden),
+            wanted.phase(chosen, steps=len(rows.batches), seed=seed),
             optimizer=partial(torch.optim.Adam, lr=_positive("learning_rate", learning_rate)),
             schedule=linear_decay,
         )
         with torch_threads(thread_count(threads)):
             fitted = fit_machine(
                 task,
-                batches,
+                rows,
                 out,
                 epochs=epochs,
-                held_out=rows.held_out,
                 resume=resume,
                 progress=epochs_shown(quiet or as_json),
             )
@@ -134,62 +136,81 @@ def fit(
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
-    """What is trained on and what is not.
+class Parts:
+    """Rows in parts; shape (count, features) each.
 
     Args:
-        train: shape (count, features).
-        held_out: rows to quote a likelihood of; bits, where the machine has bits.
+        train: what is trained on.
+        valid: what is watched meanwhile.
+        test: what the likelihood is reported of.
         draw: makes bits of probabilities, or None.
     """
 
     train: Tensor
-    held_out: Tensor
-    draw: Any
+    valid: Tensor | None = None
+    test: Tensor | None = None
+    draw: Any = None
 
 
-def _rows(data: str, share: float, seed: int, *, real: bool) -> Rows:
-    """Return the rows that a name or a file stands for, in two parts."""
+def _parts(data: str, share: float, seed: int, *, real: bool) -> Parts:
+    """Return the rows that a name or a file stands for; parts that are not published are picked by the seed."""
     import torch
 
     from spinlight.datasets import binarized
 
-    levels, apart = _levels(data)
-    if not bool(levels.isfinite().all()):
+    known = _published(data)
+    if not bool(known.train.isfinite().all()):
         raise InvalidDataError(f"{data} holds numbers that are not finite; remove or fill in those rows")
-    if apart is None:
-        if not 0 < share < 1:
-            raise InvalidSettingError(f"held_out must lie between 0 and 1, got {share!r}")
-        order = torch.randperm(len(levels), generator=torch.Generator().manual_seed(seed))
-        count = max(1, round(share * len(levels)))
-        if count >= len(levels):
-            raise InvalidDataError(f"{data} has {len(levels)} rows, too few to hold some of them out")
-        levels, apart = levels[order[count:]], levels[order[:count]]
+    train, test, valid, order = known.train, known.test, known.valid, torch.Generator().manual_seed(seed)
+    if test is None:
+        train, test = _apart(data, train, max(1, round(_share(share) * len(train))), order)
+    if valid is None:
+        train, valid = _apart(data, train, min(_MOST_WATCHED, max(1, len(train) // 20)), order)
     if real:
-        return Rows(levels, apart, None)
-    for part in (levels, apart):
+        return Parts(train, valid, test)
+    for part in (train, valid, test):
         if not bool(((part >= 0) & (part <= 1)).all()):
             raise InvalidDataError(
                 f"{data} holds numbers outside [0, 1]; divide grey levels by their largest value, or take --machine gaussian"
             )
-    bits = bool(((levels == 0) | (levels == 1)).all())
-    return Rows(levels, binarized(apart, seed), None if bits else binarized)
+    bits = all(bool(((part == 0) | (part == 1)).all()) for part in (train, valid, test))
+    return Parts(train, valid, test, None if bits else binarized)
 
 
-def _levels(data: str) -> tuple[Tensor, Tensor | None]:
-    """Return rows, float32, and those that are published as another part, if any."""
+_MOST_WATCHED = 500
+"""Rows that are watched and not trained on, where no such part is published: a twentieth, and not more than these."""
+
+
+def _share(share: float) -> float:
+    if not 0 < share < 1:
+        raise InvalidSettingError(f"held_out must lie between 0 and 1, got {share!r}")
+    return share
+
+
+def _apart(data: str, rows: Tensor, count: int, generator: Any) -> tuple[Tensor, Tensor]:
+    """Return rows in two parts, the second of some number."""
+    import torch
+
+    if count >= len(rows):
+        raise InvalidDataError(f"{data} has {len(rows)} rows, too few to hold some of them out")
+    order = torch.randperm(len(rows), generator=generator)
+    return rows[order[count:]], rows[order[:count]]
+
+
+def _published(data: str) -> Parts:
+    """Return what a name or a file has, float32; None for parts that it has not."""
     from spinlight.datasets import DENSITY_SETS, density_set, digits, mnist
 
     if Path(data).suffix in (".npy", ".npz", ".csv"):
-        return _from_file(Path(data)), None
+        return Parts(_from_file(Path(data)))
     if data == "mnist":
         images = mnist()
-        return images.train.intensities, images.test.intensities
+        return Parts(images.train.intensities, test=images.test.intensities)
     if data == "digits":
-        return digits().intensities, None
+        return Parts(digits().intensities)
     if data in DENSITY_SETS:
         parts = density_set(data)  # type: ignore[arg-type]  # the line above has looked
-        return parts.train.float(), parts.test.float()
+        return Parts(**{name: part.float() for name, part in parts.parts.items()})
     names = ", ".join(("mnist", "digits", *DENSITY_SETS))
     raise UnknownNameError(f"there is no dataset {data!r}; there are {names}, and files that end in .npy, .npz or .csv")
 
@@ -223,21 +244,21 @@ def _from_file(path: Path) -> Tensor:
     return torch.from_numpy(rows)
 
 
-def _machine(kind: str, rows: Rows, hidden: int) -> TrainableMachine:
+def _machine(kind: str, rows: Tensor, hidden: int) -> TrainableMachine:
     from spinlight.datasets import binarized
     from spinlight.models import BoltzmannMachine, GaussianBernoulliRBM, RestrictedBoltzmannMachine
 
-    visible = rows.train.shape[1]
+    visible = rows.shape[1]
     if kind == "gaussian":
         gaussian = GaussianBernoulliRBM(visible, hidden)
-        gaussian.initialize_from_data(rows.train)
+        gaussian.initialize_from_data(rows)
         return gaussian
     machine = (
         RestrictedBoltzmannMachine(visible, hidden)
         if kind == "restricted"
         else BoltzmannMachine(visible + hidden, hidden)
     )
-    machine.initialize_biases(binarized(rows.train, 0))
+    machine.initialize_biases(binarized(rows, 0))
     return machine
 
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from spinlight.training.fit import FittedMachine, fit_machine
     from spinlight.training.interrupts import InterruptedFitError
     from spinlight.training.monitors import GradientMonitor, LikelihoodMonitor
+    from spinlight.training.rows_module import RowsDataModule
     from spinlight.training.sklearn import DeepBeliefClassifier, DeepBeliefTransformer
     from spinlight.training.task import EnergyTask, linear_decay
 
@@ -45,6 +46,7 @@ _HOMES = {
     "linear_decay": ("spinlight.training.task", "lightning"),
     "FittedMachine": ("spinlight.training.fit", "lightning"),
     "InterruptedFitError": ("spinlight.training.interrupts", "lightning"),
+    "RowsDataModule": ("spinlight.training.rows_module", "lightning"),
     "fit_machine": ("spinlight.training.fit", "lightning"),
 }
 """Where the names are that need the extra `train`, and what of it they need."""
@@ -73,6 +75,7 @@ __all__ = [
     "ReusedDraws",
     "ReverseAnnealed",
     "ReverseAnnealedLikelihood",
+    "RowsDataModule",
     "SupportsFreeEnergy",
     "SupportsIsing",
     "TemperedPartition",

@@ -25,13 +25,13 @@ from spinlight._checks import positive_integer
 from spinlight._errors import FileFormatError, InvalidSettingError, InvalidStateError
 from spinlight._results import Results, plain
 from spinlight.samplers import Sampler
-from spinlight.training.batches import Batches
 from spinlight.training.interrupts import InterruptedFitError, StopOnInterrupt, StoppedBetweenBatchesError
 from spinlight.training.likelihood import LogLikelihood, data_rows, log_likelihood
 from spinlight.training.monitors import GradientMonitor, LikelihoodMonitor
 from spinlight.training.partition import AnnealedImportance, PartitionEstimator
 from spinlight.training.progress import TrainingProgress, stage
 from spinlight.training.quiet import quiet_training
+from spinlight.training.rows_module import RowsDataModule
 from spinlight.training.task import EnergyTask
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ MODEL, METRICS, HISTORY, CHECKPOINT = "model.pt", "metrics.json", "history.csv",
 """What a fit writes; the last of them while it runs, the others together at its end."""
 
 _WATCHED = 500
-"""Held-out rows whose likelihood is followed while training: they are to be cheap, the final number is that of all."""
+"""Valid rows whose likelihood is followed while training: they are to be cheap, the final number is that of all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,11 +63,10 @@ class FittedMachine:
 
 def fit_machine(
     task: EnergyTask,
-    batches: Batches,
+    data: RowsDataModule,
     out: str | os.PathLike[str],
     *,
     epochs: int,
-    held_out: Tensor,
     estimator: PartitionEstimator | None = None,
     resume: bool = False,
     progress: Progress | None = None,
@@ -80,29 +79,32 @@ def fit_machine(
 
     Args:
         task: the machine, its negatives and its optimiser.
-        batches: the training rows.
+        data: the training rows, the valid ones, some of which are watched, and the test ones, whose likelihood is what is reported.
         out: the folder; made if need be, files of the same names are replaced.
         epochs: passes over the data.
-        held_out: visible rows that are not trained on, shape (count, num_visible); their likelihood is what is reported.
         estimator: of log Z; `AnnealedImportance` by default.
         resume: go on from the checkpoint of the folder. The same machine, data and settings must be given again.
         progress: where to show progress, if anywhere; started once the checks have passed, and stopped.
 
     Raises:
-        InvalidSettingError: an impossible number, a folder that cannot be written to, or no checkpoint to go on from.
-        InvalidStateError: held-out rows of another shape, none, or other than bits where the machine has bits; or a checkpoint of
-            another machine or of other negatives.
+        InvalidSettingError: an impossible number, no test rows, a folder that cannot be written to, or no checkpoint to go on from.
+        InvalidStateError: rows of another shape, or other than bits where the machine has bits; or a checkpoint of another machine or
+            of other negatives.
         FileFormatError: a checkpoint that is damaged.
         ProblemTooLargeError: a machine whose rows have no likelihood: more than 28 hidden units that are connected to each other.
     """
     epochs, folder = positive_integer("epochs", epochs), Path(out)
-    data_rows(task.model, held_out)
+    if data.test is None:
+        raise InvalidSettingError(
+            "a fit reports the likelihood of test rows; give the data some: RowsDataModule(..., test=rows)"
+        )
+    data_rows(task.model, data.test)
     if resume and not (folder / CHECKPOINT).is_file():
         raise InvalidSettingError(f"{folder / CHECKPOINT} is not there to go on from; leave resume out to start anew")
     if resume:
         _require_checkpoint_of(task, folder / CHECKPOINT)
     try:
-        return _fitted(task, batches, folder, epochs, held_out, estimator, resume, progress)
+        return _fitted(task, data, data.test, folder, epochs, estimator, resume, progress)
     except KeyboardInterrupt as error:
         saved = folder / CHECKPOINT
         raise InterruptedFitError([saved] if saved.is_file() else []) from error
@@ -110,10 +112,10 @@ def fit_machine(
 
 def _fitted(
     task: EnergyTask,
-    batches: Batches,
+    data: RowsDataModule,
+    quoted: Tensor,
     folder: Path,
     epochs: int,
-    held_out: Tensor,
     estimator: PartitionEstimator | None,
     resume: bool,
     progress: Progress | None,
@@ -125,13 +127,13 @@ def _fitted(
         seconds: dict[str, float] = {}
         with nullcontext() if progress is None else progress:
             history = _History()
-            watch = LikelihoodMonitor(held_out[:_WATCHED], estimator=AnnealedImportance(chains=64, steps=500))
+            monitors = [*_watching(data.valid), GradientMonitor(), history]
             with stage("training", None, seconds):
-                optimizer = _train(task, batches, folder, epochs, resume, [watch, GradientMonitor(), history], progress)
+                optimizer = _train(task, data, folder, epochs, resume, monitors, progress)
             with stage("likelihood", progress, seconds):
                 known = (AnnealedImportance() if estimator is None else estimator).estimate(model, seed=0)
-                found = log_likelihood(model, held_out, partition=known)
-        metrics = plain(_about(task, batches, epochs, optimizer) | _measured(found) | {"seconds": seconds})
+                found = log_likelihood(model, quoted, partition=known)
+        metrics = plain(_about(task, data, epochs, optimizer) | _measured(found) | {"seconds": seconds})
         results.write_by(MODEL, partial(torch.save, model.state_dict()))
         results.write(HISTORY, history.table())
         results.write_json(METRICS, metrics)
@@ -155,9 +157,15 @@ def _require_checkpoint_of(task: EnergyTask, path: Path) -> None:
         )
 
 
+def _watching(rows: Tensor | None) -> list[pl.Callback]:
+    if rows is None:
+        return []
+    return [LikelihoodMonitor(rows[:_WATCHED], estimator=AnnealedImportance(chains=64, steps=500))]
+
+
 def _train(
     task: EnergyTask,
-    batches: Batches,
+    data: RowsDataModule,
     folder: Path,
     epochs: int,
     resume: bool,
@@ -182,7 +190,7 @@ def _train(
             enable_model_summary=False,
         )
         try:
-            trainer.fit(task, batches, ckpt_path=folder / CHECKPOINT if resume else None, weights_only=True)
+            trainer.fit(task, datamodule=data, ckpt_path=folder / CHECKPOINT if resume else None, weights_only=True)
         except SystemExit as error:  # what Lightning makes of an interrupt
             raise KeyboardInterrupt from error
     return trainer.optimizers[0]
@@ -240,7 +248,7 @@ class _History(pl.Callback):
         return text.getvalue().encode()
 
 
-def _about(task: EnergyTask, batches: Batches, epochs: int, optimizer: Optimizer) -> dict[str, Any]:
+def _about(task: EnergyTask, data: RowsDataModule, epochs: int, optimizer: Optimizer) -> dict[str, Any]:
     sampler = getattr(task.negatives, "sampler", None)
     rates = {name: value for name, value in optimizer.defaults.items() if isinstance(value, (bool, int, float, tuple))}
     return {
@@ -248,7 +256,12 @@ def _about(task: EnergyTask, batches: Batches, epochs: int, optimizer: Optimizer
         "negatives": {"class": type(task.negatives).__name__, **task.negatives.settings()},
         "sampler": {"class": type(sampler).__name__, **sampler.settings()} if isinstance(sampler, Sampler) else None,
         "optimizer": {"class": type(optimizer).__name__, **rates},
-        "data": {"rows": len(batches.rows), "features": batches.rows.shape[1], "batch_size": batches.batch_size},
+        "data": {
+            "rows": len(data.train),
+            "valid_rows": 0 if data.valid is None else len(data.valid),
+            "features": data.train.shape[1],
+            "batch_size": data.batches.batch_size,
+        },
         "epochs": epochs,
         "versions": {name: version(name) for name in ("spinlight", "torch", "lightning")},
     }

@@ -1,0 +1,105 @@
+"""Rows of data in parts, as Lightning takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor
+
+from spinlight._checks import fraction
+from spinlight._errors import InvalidStateError
+from spinlight._random import Seed, derive_seed, resolve_seed
+from spinlight.training.batches import Batches, Draw
+
+
+class RowsDataModule(pl.LightningDataModule):
+    """Rows to train on, rows to watch and to choose by, and rows that results are quoted on.
+
+    `trainer.fit(task, datamodule=data)` trains an `EnergyTask` or an `AdversarialTask` on `data.train`, in the `Batches` that a
+    checkpoint goes on with. The other parts are for monitors and for the end: `LikelihoodMonitor(data.valid)`,
+    `log_likelihood(model, data.test, ...)`.
+
+    Args:
+        train: shape (count, features).
+        valid: rows of as many features, or None.
+        test: rows of as many features, or None.
+        batch_size: rows per step and process.
+        draw: as of `Batches`; valid and test rows go through it once, so that their likelihoods can be compared from epoch to epoch.
+        seed: of the order of the rows and of `draw`: integer, generator, or None for fresh entropy.
+
+    Raises:
+        InvalidStateError: parts that are no rows, none at all, or of another width than the training rows.
+        InvalidSettingError: a batch size below 1, or an impossible seed.
+
+    Example:
+        >>> data = RowsDataModule.split(torch.rand(100, 6), valid=0.1, test=0.2, seed=0)
+        >>> len(data.train), len(data.valid), len(data.test)
+        (70, 10, 20)
+    """
+
+    def __init__(
+        self,
+        train: Tensor,
+        *,
+        valid: Tensor | None = None,
+        test: Tensor | None = None,
+        batch_size: int = 100,
+        draw: Draw | None = None,
+        seed: Seed = None,
+    ) -> None:
+        super().__init__()
+        resolved = resolve_seed(seed)
+        self.train = train
+        self.batches = Batches(train, batch_size, draw=draw, seed=resolved if seed is not None else None)
+        self.valid, self.test = (
+            None if part is None else _drawn(part, train, draw, derive_seed(resolved, stream))
+            for stream, part in enumerate((valid, test))
+        )
+
+    @classmethod
+    def split(
+        cls,
+        rows: Tensor,
+        *,
+        valid: float = 0.1,
+        test: float = 0.1,
+        batch_size: int = 100,
+        draw: Draw | None = None,
+        seed: Seed = None,
+    ) -> RowsDataModule:
+        """Return rows in parts that a seed picks.
+
+        Args:
+            rows: shape (count, features).
+            valid: share of the rows, in [0, 1); with 0 there is no such part.
+            test: likewise.
+            batch_size: as of the class, like what follows.
+            draw: as of the class.
+            seed: of the parts too.
+
+        Raises:
+            InvalidSettingError: a share outside [0, 1).
+            InvalidStateError: too few rows for parts of these shares, one row each at least.
+        """
+        shares, resolved = [fraction("valid", valid), fraction("test", test)], resolve_seed(seed)
+        counts = [max(1, round(share * len(rows))) if share else 0 for share in shares]
+        if sum(counts) >= len(rows):
+            raise InvalidStateError(f"there are {len(rows)} rows, too few to set {sum(counts)} of them apart")
+        order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(resolved)).to(rows.device)
+        watched, quoted, trained = (rows[picks] for picks in order.split([*counts, len(rows) - sum(counts)]))
+        parts: Sequence[Tensor | None] = [part if len(part) else None for part in (watched, quoted)]
+        return cls(trained, valid=parts[0], test=parts[1], batch_size=batch_size, draw=draw, seed=seed)
+
+    def train_dataloader(self) -> Batches:
+        """Return the batches of the training rows; the same at every call, so that they go on where they stand."""
+        return self.batches
+
+
+def _drawn(part: Tensor, train: Tensor, draw: Draw | None, seed: int) -> Tensor:
+    if part.ndim != 2 or not len(part) or part.shape[1] != train.shape[1]:
+        raise InvalidStateError(
+            f"every part must have shape (count, {train.shape[1]}), at least one row, got {tuple(part.shape)}"
+        )
+    return part if draw is None else draw(part, seed)
