@@ -48,17 +48,20 @@ def _rbm(settings: Settings) -> list[Claim]:
     found: list[LogLikelihood] = []
     minutes: list[float] = []
     reverse: list[float] = []
+    apart: list[float] = []
     base = binarized(images[:2_000], 1)
-    chains, steps, few = (64, 100, 10) if settings.quick else (512, 20_000, 500)
+    chains, steps, few = (64, 100, 10) if settings.quick else (512, 50_000, 500)
     for seed in range(settings.seeds):
         start = time.perf_counter()
         machine = trained_rbm(images[: 2_000 if settings.quick else None], 2 if settings.quick else EPOCHS, seed)
         minutes.append((time.perf_counter() - start) / 60)
         starts = (base, None)  # the data, and a pilot run that knows none
         ways = [AnnealedImportance(chains=chains, steps=steps, base_rows=start) for start in starts]
-        known = highest([way.estimate(machine, seed=seed) for way in ways])
+        estimates = [way.estimate(machine, seed=seed) for way in ways]
+        apart.append(estimates[0].value - estimates[1].value)
+        known = highest(estimates)
         found.append(log_likelihood(machine, rows, partition=known))
-        raise_ = ReverseAnnealedLikelihood(chains=1, steps=steps // 5, base_rows=base)
+        raise_ = ReverseAnnealedLikelihood(chains=1, steps=steps // 10, base_rows=base)
         below = raise_.estimate(machine, rows[:few], seed=seed).value
         reverse.append(below - log_likelihood(machine, rows[:few], partition=known).value)
     row, values = "mnist/rbm-784x500", [each.pessimistic for each in found]
@@ -67,6 +70,7 @@ def _rbm(settings: Settings) -> list[Claim]:
         "mean": middle.value,
         "error of log Z": middle.log_partition_error,
         "error of the rows": middle.row_error,
+        "log Z from the data less from a pilot run": max(apart, key=abs),
         "RAISE less AIS, on 500 rows": statistics.median(reverse),
         "published CD-25": -86.3,
     }
@@ -78,7 +82,7 @@ def _rbm(settings: Settings) -> list[Claim]:
     ]
 
 
-EPOCHS, RATE, DECAY, AVERAGING = 400, 0.1, 1e-4, 0.15
+EPOCHS, RATE, DECAY, AVERAGING = 300, 0.1, 1e-4, 0.15
 
 
 def trained_rbm(images: Tensor, epochs: int, seed: int) -> RestrictedBoltzmannMachine:

@@ -15,7 +15,7 @@ import math
 import statistics
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from types import SimpleNamespace
 
@@ -203,12 +203,19 @@ def partitions(machine: AbstractBoltzmannMachine, rows: Tensor, effort: int) -> 
 
 
 def highest(estimates: list[LogPartition]) -> LogPartition:
-    """Return the highest one with two errors added, of those whose error is known.
+    """Return the highest one with two errors added.
 
-    Estimates fall short where no chain finds the place where Z is, so the highest one is the safest.
+    Estimates fall short where no chain finds the place where Z is, so the highest one is the safest. One that has no error, for want
+    of effective chains, and is higher than all that have one is taken with its distance to them as its error.
     """
     known = [each for each in estimates if not math.isnan(each.standard_error)]
-    return max(known or estimates, key=lambda each: each.value + 2 * each.standard_error)
+    if not known:
+        return max(estimates, key=lambda each: each.value)
+    top = max(known, key=lambda each: each.value + 2 * each.standard_error)
+    above = max(estimates, key=lambda each: each.value)
+    if above.value <= top.value + 2 * top.standard_error:
+        return top
+    return replace(above, standard_error=above.value - top.value)
 
 
 def _enumerable(machine: AbstractBoltzmannMachine) -> bool:
