@@ -15,7 +15,7 @@ from spinlight._errors import InvalidSettingError
 from spinlight.latent import QGAN, AdversarialTask, independent_bits
 from spinlight.models import AbstractBoltzmannMachine, BoltzmannMachine
 from spinlight.samplers import Gibbs
-from spinlight.training import Batches, PersistentContrastiveDivergence
+from spinlight.training import Batches, PersistentContrastiveDivergence, linear_decay
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*does not have many workers",
@@ -55,8 +55,11 @@ def weights(trained: AdversarialTask) -> Tensor:
     return torch.cat([part.detach().flatten() for part in trained.qgan.parameters()])
 
 
-def test_a_task_takes_the_steps_that_a_loop_takes(tmp_path: Path) -> None:
-    ours, by_hand = task(optimizer=partial(torch.optim.SGD, lr=0.1), penalty=2.0, penalty_every=2), task()
+@pytest.mark.parametrize("falling", [False, True])
+def test_a_task_takes_the_steps_that_a_loop_takes(tmp_path: Path, falling: bool) -> None:
+    schedule = linear_decay if falling else None
+    sgd = partial(torch.optim.SGD, lr=0.1)
+    ours, by_hand = task(optimizer=sgd, schedule=schedule, penalty=2.0, penalty_every=2), task()
     fit = trainer(tmp_path, max_epochs=3)
     fit.fit(ours, batches())
     qgan, number = by_hand.qgan, 0
@@ -65,9 +68,11 @@ def test_a_task_takes_the_steps_that_a_loop_takes(tmp_path: Path) -> None:
         torch.optim.SGD(qgan.generator.parameters(), lr=0.1),
         torch.optim.Adam(qgan.associative_parameters(), lr=2e-3),
     )
-    rows = batches()
+    rows, rates = batches(), (0.1, 0.1, 2e-3)
     for _ in range(3):
         for x in rows:
+            for optimizer, rate in zip(optimizers, rates):
+                optimizer.param_groups[0]["lr"] = rate * (1 - number / 9) if falling else rate
             step = qgan.step(x, by_hand.negatives)
             losses = (
                 partial(step.discriminator_loss, 4.0 if number % 2 == 0 else 0.0),
@@ -88,9 +93,9 @@ def test_a_task_takes_the_steps_that_a_loop_takes(tmp_path: Path) -> None:
 def test_a_checkpoint_is_gone_on_from_bit_for_bit_in_mid_epoch(tmp_path: Path, stop: int) -> None:
     # Lightning counts the steps of all three optimisers.
     keep = ModelCheckpoint(dirpath=tmp_path, filename="at-{step}", every_n_train_steps=3 * stop, save_top_k=-1)
-    whole = task()
+    whole = task(schedule=linear_decay)
     trainer(tmp_path, max_epochs=3, enable_checkpointing=True, callbacks=[keep]).fit(whole, batches())
-    resumed, anew = task(seed=1), task(seed=1)
+    resumed, anew = (task(seed=1, schedule=linear_decay) for _ in range(2))
     path = tmp_path / f"at-step={3 * stop}.ckpt"
     trainer(tmp_path, max_epochs=3).fit(resumed, batches(seed=1), ckpt_path=path, weights_only=True)
     trainer(tmp_path, max_epochs=3).fit(anew, batches(seed=1))

@@ -201,7 +201,7 @@ def test_gibbs_steps_lead_from_elsewhere_to_the_law() -> None:
 
 def test_the_same_seed_gives_the_same_rows_whatever_torchs_global_state() -> None:
     start, before = rows_for(MACHINE), torch.get_rng_state()
-    for draw in (lambda seed: MACHINE.gibbs_step(start, seed), lambda seed: MACHINE.sample(Gibbs(), 7, seed)):
+    for draw in (lambda seed: MACHINE.gibbs_step(start, seed), lambda seed: MACHINE.sample(Gibbs(), 7, seed=seed)):
         first, second, other = (draw(seed) for seed in (1, 1, 2))
         assert torch.equal(first, second)
         assert not torch.equal(first, other)
@@ -316,7 +316,7 @@ def test_a_state_dict_survives_a_file_loaded_with_weights_only() -> None:
 def test_results_have_the_dtype_of_the_parameters(dtype: torch.dtype) -> None:
     machine = copy.deepcopy(MACHINE).to(dtype)
     rows = rows_for(machine).float()
-    results = (machine.free_energy(rows), machine.gibbs_step(rows, 1), machine.sample(TableSampler(), 3, 1))
+    results = (machine.free_energy(rows), machine.gibbs_step(rows, 1), machine.sample(TableSampler(), 3, seed=1))
     assert {result.dtype for result in results} == {dtype}
 
 

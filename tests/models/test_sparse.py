@@ -144,14 +144,6 @@ def test_networkx_graphs_are_graphs() -> None:
         SparseBoltzmannMachine(networkx.MultiGraph([(0, 1)]))  # its edges are triples
 
 
-def test_a_loaded_state_brings_its_edges_along() -> None:
-    source, target = (
-        random_machine(SparseBoltzmannMachine(edges), 3) for edges in ([(0, 1), (1, 2)], [(0, 2), (1, 2)])
-    )
-    target.load_state_dict(source.state_dict())
-    assert torch.equal(target(all_bits(3)), source(all_bits(3)))
-
-
 def neighbours(rows: int, columns: int, joined: Callable[[int, int, int], bool]) -> set[tuple[int, int]]:
     """Return the pairs of nodes that differ by one step along one axis."""
     nodes = [(r, c) for r in range(rows) for c in range(columns)]
@@ -211,3 +203,21 @@ def test_what_is_clamped_is_checked() -> None:
         MACHINE.to_ising(clamped=torch.zeros(5))
     with pytest.raises(InvalidSettingError, match="every unit of this machine is visible"):
         SparseBoltzmannMachine([(0, 1)]).to_ising(clamped=torch.zeros(2))
+
+
+@pytest.mark.parametrize("other", [[(0, 1), (1, 3), (2, 3)], [(0, 1), (1, 2)]], ids=["other edges", "fewer edges"])
+def test_weights_of_another_graph_are_refused_and_nothing_is_taken_over(other: list[tuple[int, int]]) -> None:
+    machine = SparseBoltzmannMachine([(0, 1), (1, 2), (2, 3)])
+    before = machine.pair_weights.detach().clone()
+    with pytest.raises(InvalidStateError, match="of another graph"):
+        machine.load_state_dict(SparseBoltzmannMachine(other).state_dict())
+    assert torch.equal(machine.pair_weights, before)
+    twin = SparseBoltzmannMachine([(2, 3), (1, 0), (2, 1)])  # the same graph, its edges listed in another order
+    twin.load_state_dict(machine.state_dict())
+    assert torch.equal(twin.pair_weights, before)
+
+
+def test_hidden_nodes_are_part_of_the_graph_that_weights_belong_to() -> None:
+    machine = SparseBoltzmannMachine([(0, 1), (1, 2), (2, 3)], hidden=[3])
+    with pytest.raises(InvalidStateError, match="other hidden nodes"):
+        machine.load_state_dict(SparseBoltzmannMachine([(0, 1), (1, 2), (2, 3)], hidden=[0]).state_dict())

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch import Tensor
 
 from spinlight._checks import nonnegative_number, positive_integer
 from spinlight._errors import InvalidSettingError
 from spinlight.latent.qgan import QGAN
 from spinlight.training import Batches, NegativePhase
-from spinlight.training.task import batch_rows
-
-MakeOptimizer = Callable[[Iterable[nn.Parameter]], Optimizer]
+from spinlight.training.task import MakeOptimizer, MakeSchedule, batch_rows
 
 
 class AdversarialTask(pl.LightningModule):
@@ -38,6 +35,8 @@ class AdversarialTask(pl.LightningModule):
         optimizer: makes an optimiser of the discriminator's parameters, and one of the generator's; Adam at 2e-3 without momentum
             (betas 0 and 0.99) by default.
         associative_optimizer: makes that of the prior's and the readout's; Adam at 2e-3 by default.
+        schedule: makes the learning rate schedule of each of the three from the optimiser and the number of batches in all; constant by
+            default. `training.linear_decay` lets the rates fall to zero.
         penalty: gamma of the discriminator's loss.
         penalty_every: the penalty is taken at every such step, times their number: the same on average, for less time.
 
@@ -64,6 +63,7 @@ class AdversarialTask(pl.LightningModule):
         *,
         optimizer: MakeOptimizer | None = None,
         associative_optimizer: MakeOptimizer | None = None,
+        schedule: MakeSchedule | None = None,
         penalty: float = 5.0,
         penalty_every: int = 4,
     ) -> None:
@@ -80,6 +80,7 @@ class AdversarialTask(pl.LightningModule):
         adam = partial(torch.optim.Adam, lr=2e-3)
         self._make: MakeOptimizer = partial(adam, betas=(0.0, 0.99)) if optimizer is None else optimizer
         self._make_associative: MakeOptimizer = adam if associative_optimizer is None else associative_optimizer
+        self._make_schedule = schedule
         self._batches: Mapping[str, Any] | None = None
         self._taken = 0
         self._steps = 0
@@ -109,6 +110,9 @@ class AdversarialTask(pl.LightningModule):
         self._descend("discriminator", discriminator, step.discriminator_loss(penalty))
         self._descend("generator", generator, step.generator_loss())
         self._descend("associative", associative, step.associative_loss())
+        schedules: Any = self.lr_schedulers() or []
+        for schedule in schedules:
+            schedule.step()
 
     def _descend(self, name: str, optimizer: Any, loss: Tensor) -> None:
         self.log(name, loss.detach())
@@ -118,13 +122,17 @@ class AdversarialTask(pl.LightningModule):
         self.manual_backward(loss)
         optimizer.step()
 
-    def configure_optimizers(self) -> list[Optimizer]:
-        """Return the optimisers of the discriminator, of the generator, and of prior and readout."""
-        return [
+    def configure_optimizers(self) -> Any:
+        """Return the optimisers of the discriminator, of the generator, and of prior and readout, and their schedules, if any."""
+        optimizers = [
             self._make(self.qgan.discriminator_parameters()),
             self._make(self.qgan.generator.parameters()),
             self._make_associative(self.qgan.associative_parameters()),
         ]
+        if self._make_schedule is None:
+            return optimizers
+        batches = int(self.trainer.estimated_stepping_batches)
+        return optimizers, [self._make_schedule(each, batches) for each in optimizers]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the chains, and where the data stand."""

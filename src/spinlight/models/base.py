@@ -148,7 +148,7 @@ class AbstractBoltzmannMachine(nn.Module, ABC):
         """
         return mean_over(rows, self._row_energy(rows.bits if isinstance(rows, Draws) else rows))
 
-    def sample(self, sampler: SupportsDraw, count: int, clamped: Tensor | None = None, seed: Seed = None) -> Tensor:
+    def sample(self, sampler: SupportsDraw, count: int, *, clamped: Tensor | None = None, seed: Seed = None) -> Tensor:
         """Return samples of all units, drawn by any sampler.
 
         Weighted draws are resampled in proportion to their weights, so that every row counts alike.

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from spinlight._checks import nonnegative_integer, nonnegative_number, positive_integer
 from spinlight._errors import InvalidProblemError, InvalidSettingError
 from spinlight.ising import Ising
-from spinlight.models.base import AbstractBoltzmannMachine
+from spinlight.models.pairs import PairwiseMachine
 
 
-class BoltzmannMachine(AbstractBoltzmannMachine):
+class BoltzmannMachine(PairwiseMachine):
     """A Boltzmann machine in which every pair of units is connected.
 
     E(x) = - b.x - sum_{i<j} W_ij x_i x_j
@@ -34,40 +34,13 @@ class BoltzmannMachine(AbstractBoltzmannMachine):
         [-2.0, -6.0]
     """
 
-    pairs: Tensor
-
     def __init__(self, num_nodes: int, num_hidden: int = 0, *, initial_scale: float = 0.01) -> None:
         nodes = positive_integer("num_nodes", num_nodes)
         hidden = nonnegative_integer("num_hidden", num_hidden)
         if hidden >= nodes:
             raise InvalidSettingError(f"num_hidden must leave a visible unit of {nodes}, got {hidden}")
         scale = nonnegative_number("initial_scale", initial_scale)
-        super().__init__(nodes - hidden, hidden)
-        self.biases = nn.Parameter(torch.zeros(nodes))
-        self.pair_weights = nn.Parameter(scale * torch.randn(nodes * (nodes - 1) // 2))
-        self.register_buffer("pairs", torch.triu_indices(nodes, nodes, 1), persistent=False)
-
-    @property
-    def needs_hidden(self) -> bool:
-        """True where there are hidden units: connected to each other, they can only be sampled."""
-        return self.num_hidden > 0
-
-    @property
-    def weight_parameter(self) -> nn.Parameter:
-        """`pair_weights`."""
-        return self.pair_weights
-
-    @property
-    def bias_parameters(self) -> tuple[nn.Parameter, ...]:
-        """`biases`."""
-        return (self.biases,)
-
-    def biases_and_weights(self) -> tuple[Tensor, Tensor]:
-        """Return b, shape (num_nodes,), and W, symmetric with a zero diagonal, shape (num_nodes, num_nodes)."""
-        rows, columns = self.pairs
-        upper = self.pair_weights.new_zeros(self.num_nodes, self.num_nodes)
-        upper = upper.index_put((rows, columns), self.pair_weights)
-        return self.biases, upper + upper.T
+        super().__init__(nodes - hidden, hidden, torch.triu_indices(nodes, nodes, 1), scale, saved=False)
 
     @torch.no_grad()
     def set_weights(self, biases: Tensor, weights: Tensor) -> None:
@@ -86,6 +59,3 @@ class BoltzmannMachine(AbstractBoltzmannMachine):
     def extra_repr(self) -> str:
         """Show the sizes."""
         return f"num_nodes={self.num_nodes}, num_hidden={self.num_hidden}"
-
-    def _set_visible_biases(self, values: Tensor) -> None:
-        self.biases[: self.num_visible] = values.to(self.biases)

@@ -170,7 +170,7 @@ class DeepBeliefNetwork(nn.Module):
         return states
 
     @torch.no_grad()
-    def sample(self, sampler: SupportsDraw, count: int, seed: Seed = None) -> Tensor:
+    def sample(self, sampler: SupportsDraw, count: int, *, seed: Seed = None) -> Tensor:
         """Return visible samples: the top machine's units drawn by any sampler, then every layer given the one above.
 
         Args:

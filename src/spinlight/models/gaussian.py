@@ -222,7 +222,7 @@ class GaussianBernoulliRBM(nn.Module):
         return gaussian(self.visible_means(hidden), (0.5 * self.log_variances).exp(), resolve_seed(seed))
 
     @torch.no_grad()
-    def sample(self, sampler: SupportsDraw, count: int, seed: Seed = None) -> Tensor:
+    def sample(self, sampler: SupportsDraw, count: int, *, seed: Seed = None) -> Tensor:
         """Return visible samples: hidden bits drawn by any sampler, then v | h.
 
         Weighted draws are resampled in proportion to their weights, so that every row counts alike.

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from spinlight._checks import nonnegative_number
+from spinlight._errors import InvalidStateError
 from spinlight.ising import Ising, clamp, ising_from_bits, spins_from_bits
-from spinlight.models.base import AbstractBoltzmannMachine, unit_values
+from spinlight.models.base import unit_values
 from spinlight.models.graphs import numbered
+from spinlight.models.pairs import PairwiseMachine
 
 
-class SparseBoltzmannMachine(AbstractBoltzmannMachine):
+class SparseBoltzmannMachine(PairwiseMachine):
     """A Boltzmann machine in which only the edges of a graph connect units.
 
     E(x) = - b.x - sum_edges W_e x_i x_j
@@ -41,38 +44,11 @@ class SparseBoltzmannMachine(AbstractBoltzmannMachine):
         ((0, 2, 1), 2, [[0, 1], [2, 2]])
     """
 
-    pairs: Tensor
-
     def __init__(self, graph: object, hidden: Iterable[Hashable] = (), *, initial_scale: float = 0.01) -> None:
         scale, found = nonnegative_number("initial_scale", initial_scale), numbered(graph, hidden)
-        super().__init__(len(found.nodes) - found.num_hidden, found.num_hidden)
+        # The pairs are saved with the weights: which edge a weight belongs to is not known from its size.
+        super().__init__(len(found.nodes) - found.num_hidden, found.num_hidden, found.pairs, scale, saved=True)
         self.nodes = found.nodes
-        self.biases = nn.Parameter(torch.zeros(self.num_nodes))
-        self.pair_weights = nn.Parameter(scale * torch.randn(found.pairs.shape[1]))
-        # Saved with the weights: which edge a weight belongs to is not known from its size.
-        self.register_buffer("pairs", found.pairs)
-
-    @property
-    def needs_hidden(self) -> bool:
-        """True where there are hidden units: they may be connected to each other, and are sampled."""
-        return self.num_hidden > 0
-
-    @property
-    def weight_parameter(self) -> nn.Parameter:
-        """`pair_weights`."""
-        return self.pair_weights
-
-    @property
-    def bias_parameters(self) -> tuple[nn.Parameter, ...]:
-        """`biases`."""
-        return (self.biases,)
-
-    def biases_and_weights(self) -> tuple[Tensor, Tensor]:
-        """Return b, shape (num_nodes,), and W as a dense matrix; nothing here needs it but those who look at all of W."""
-        rows, columns = self.pairs
-        upper = self.pair_weights.new_zeros(self.num_nodes, self.num_nodes)
-        upper = upper.index_put((rows, columns), self.pair_weights)
-        return self.biases, upper + upper.T
 
     def energy(self, bits: Tensor) -> Tensor:
         """Return E(x); as `AbstractBoltzmannMachine.energy`, in time and memory of rows times edges."""
@@ -98,5 +74,11 @@ class SparseBoltzmannMachine(AbstractBoltzmannMachine):
         """Show the sizes."""
         return f"num_visible={self.num_visible}, num_hidden={self.num_hidden}, edges={len(self.pair_weights)}"
 
-    def _set_visible_biases(self, values: Tensor) -> None:
-        self.biases[: self.num_visible] = values.to(self.biases)
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *arguments: Any) -> None:
+        """Refuse the weights of another graph, which a machine with as many edges would take for its own."""
+        saved = state_dict.get(prefix + "pairs")
+        if saved is not None and not torch.equal(saved.to(self.pairs), self.pairs):
+            raise InvalidStateError(
+                f"the saved weights are of another graph, or of other hidden nodes, than those of {self!r}; make the machine as it was"
+            )
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
