@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import pickle
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -12,10 +13,11 @@ from torch import Tensor, nn
 
 from helpers.enumeration import all_bits
 from helpers.machines import machines, random_machine
-from spinlight._errors import InvalidStateError
+from spinlight._errors import InvalidStateError, ProblemTooLargeError
 from spinlight.models import (
     AbstractBoltzmannMachine,
     BoltzmannMachine,
+    GaussianBernoulliRBM,
     RestrictedBoltzmannMachine,
     SparseBoltzmannMachine,
 )
@@ -96,3 +98,19 @@ def test_biases_initialised_from_data_are_smoothed_log_odds(machine: AbstractBol
 def test_biases_are_not_initialised_from_rows_of_another_length() -> None:
     with pytest.raises(InvalidStateError, match="3 entries"):
         BoltzmannMachine(3).initialize_biases(torch.zeros(2, 4))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: RestrictedBoltzmannMachine(784, 10**9),
+        lambda: GaussianBernoulliRBM(10**6, 10**6),
+        lambda: BoltzmannMachine(10**6),
+    ],
+    ids=["restricted", "gaussian", "full"],
+)
+def test_a_machine_that_no_memory_holds_is_refused_by_name(make: Callable[[], object]) -> None:
+    with pytest.raises(
+        ProblemTooLargeError, match=r"weights take [\d,]+ GiB, and this computer has \d+; take fewer units"
+    ):
+        make()

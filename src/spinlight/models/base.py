@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from typing import Protocol, runtime_checkable
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from spinlight._checks import bits_of, nonnegative_integer, positive_integer
-from spinlight._errors import InvalidSettingError, InvalidStateError
+from spinlight._errors import InvalidSettingError, InvalidStateError, ProblemTooLargeError
 from spinlight._random import Seed, derive_seed, positions_of, resolve_seed, uniform
 from spinlight.ising import Draws, Ising, SupportsDraw, ising_from_bits, kaiwu_from_ising
 
@@ -269,6 +270,21 @@ def require_unit_beta(sampler: SupportsDraw) -> None:
         raise InvalidSettingError(
             f"samples of a machine follow exp(-E), at beta = 1; this {type(sampler).__name__} draws at beta = {beta}. For another "
             "temperature scale the machine's parameters, or draw from its to_ising()"
+        )
+
+
+def require_memory(weights: int) -> None:
+    """Refuse more weights, float32, than this computer's memory holds, before anything is made.
+
+    Raises:
+        ProblemTooLargeError: naming both.
+    """
+    if not hasattr(os, "sysconf"):
+        return
+    available, needed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), 4 * weights
+    if needed > available:
+        raise ProblemTooLargeError(
+            f"{weights:.3g} weights take {needed / 2**30:,.0f} GiB, and this computer has {available / 2**30:,.0f}; take fewer units"
         )
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from spinlight._checks import nonnegative_integer, nonnegative_number, positive_integer
 from spinlight._errors import InvalidProblemError, InvalidSettingError
 from spinlight.ising import Ising
+from spinlight.models.base import require_memory
 from spinlight.models.pairs import PairwiseMachine
 
 
@@ -26,6 +27,7 @@ class BoltzmannMachine(PairwiseMachine):
 
     Raises:
         InvalidSettingError: sizes that leave no visible unit, or a negative scale.
+        ProblemTooLargeError: more weights than this computer's memory holds.
 
     Example:
         >>> machine = BoltzmannMachine(3)
@@ -40,6 +42,7 @@ class BoltzmannMachine(PairwiseMachine):
         if hidden >= nodes:
             raise InvalidSettingError(f"num_hidden must leave a visible unit of {nodes}, got {hidden}")
         scale = nonnegative_number("initial_scale", initial_scale)
+        require_memory(nodes * (nodes - 1) // 2)
         super().__init__(nodes - hidden, hidden, torch.triu_indices(nodes, nodes, 1), scale, saved=False)
 
     @torch.no_grad()

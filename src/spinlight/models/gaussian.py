@@ -13,7 +13,7 @@ from spinlight._errors import InvalidDataError, InvalidStateError
 from spinlight._random import Seed, derive_seed, gaussian, resolve_seed
 from spinlight.ising import Draws, Ising, SupportsDraw, ising_from_bits
 from spinlight.ising.bits import random_bits
-from spinlight.models.base import equal_rows, mean_over, require_unit_beta, unit_values
+from spinlight.models.base import equal_rows, mean_over, require_memory, require_unit_beta, unit_values
 
 
 class GaussianBernoulliRBM(nn.Module):
@@ -39,6 +39,7 @@ class GaussianBernoulliRBM(nn.Module):
 
     Raises:
         InvalidSettingError: sizes below 1, or a negative scale.
+        ProblemTooLargeError: more weights than this computer's memory holds.
 
     References:
         Welling, Rosen-Zvi & Hinton (2005), Exponential family harmoniums; Cho, Ilin & Raiko (2011), Improved learning of
@@ -56,6 +57,7 @@ class GaussianBernoulliRBM(nn.Module):
         super().__init__()
         self.num_visible = positive_integer("num_visible", num_visible)
         self.num_hidden = positive_integer("num_hidden", num_hidden)
+        require_memory(self.num_visible * self.num_hidden)
         self.weight = nn.Parameter(scale * torch.randn(num_visible, num_hidden))
         self.visible_bias = nn.Parameter(torch.zeros(num_visible))
         self.hidden_bias = nn.Parameter(torch.zeros(num_hidden))

@@ -10,7 +10,7 @@ from spinlight._checks import bits_of, nonnegative_number, positive_integer
 from spinlight._errors import InvalidStateError
 from spinlight._random import Seed, derive_seed, resolve_seed
 from spinlight.ising.bits import random_bits
-from spinlight.models.base import AbstractBoltzmannMachine, unit_values
+from spinlight.models.base import AbstractBoltzmannMachine, require_memory, unit_values
 
 
 class RestrictedBoltzmannMachine(AbstractBoltzmannMachine):
@@ -28,6 +28,7 @@ class RestrictedBoltzmannMachine(AbstractBoltzmannMachine):
 
     Raises:
         InvalidSettingError: sizes below 1, or a negative scale.
+        ProblemTooLargeError: more weights than this computer's memory holds.
 
     References:
         Smolensky (1986), Information processing in dynamical systems; Hinton (2002), Training products of experts.
@@ -41,6 +42,7 @@ class RestrictedBoltzmannMachine(AbstractBoltzmannMachine):
     def __init__(self, num_visible: int, num_hidden: int, *, initial_scale: float = 0.01) -> None:
         scale = nonnegative_number("initial_scale", initial_scale)
         super().__init__(num_visible, positive_integer("num_hidden", num_hidden))
+        require_memory(self.num_visible * self.num_hidden)
         self.weight = nn.Parameter(scale * torch.randn(num_visible, num_hidden))
         self.visible_bias = nn.Parameter(torch.zeros(num_visible))
         self.hidden_bias = nn.Parameter(torch.zeros(num_hidden))
