@@ -10,6 +10,7 @@ bits. The control is one normal distribution per pixel.
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -18,13 +19,12 @@ from spinlight.datasets import frey_faces
 from spinlight.models import GaussianBernoulliRBM
 from spinlight.training import (
     AnnealedImportance,
-    Batches,
+    Descent,
     PersistentContrastiveDivergence,
-    linear_decay,
     log_likelihood,
 )
 
-HIDDEN, STEPS = 24, 3_000
+HIDDEN, EPOCHS = 24, 200
 
 
 def faces() -> tuple[Tensor, Tensor]:
@@ -45,16 +45,8 @@ def normal_log_likelihood(learned: Tensor, others: Tensor) -> float:
 def train(machine: GaussianBernoulliRBM, images: Tensor) -> None:
     """Follow the gradient of the likelihood: data against chains that follow the machine, in matrix products."""
     negatives = PersistentContrastiveDivergence(chains=200, seed=1)
-    optimizer = torch.optim.Adam(machine.parameters(), lr=3e-3)
-    schedule, batches, step = linear_decay(optimizer, STEPS), Batches(images, 100, seed=2), 0
-    while step < STEPS:
-        for batch in batches:
-            loss = negatives.objective(machine, batch)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            step += 1
+    steps = Descent(epochs=EPOCHS, batch_size=100, optimizer=partial(torch.optim.Adam, lr=3e-3))
+    steps.minimize(partial(negatives.objective, machine), machine.parameters(), images, seed=2)
 
 
 def main() -> None:

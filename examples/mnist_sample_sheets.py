@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -21,9 +22,8 @@ from spinlight.models import RestrictedBoltzmannMachine
 from spinlight.samplers import ParallelTempering, independent_fields
 from spinlight.training import (
     AnnealedImportance,
-    Batches,
+    Descent,
     PersistentContrastiveDivergence,
-    linear_decay,
     log_likelihood,
 )
 
@@ -35,16 +35,8 @@ def train(images: Tensor) -> RestrictedBoltzmannMachine:
     machine = RestrictedBoltzmannMachine(images.shape[1], HIDDEN)
     machine.initialize_biases(binarized(images, 1))
     negatives = PersistentContrastiveDivergence(chains=100, seed=2)
-    batches = Batches(images, 100, draw=binarized, seed=3)
-    optimizer = torch.optim.SGD(machine.parameters(), lr=0.2)
-    schedule = linear_decay(optimizer, EPOCHS * len(batches))
-    for _ in range(EPOCHS):
-        for batch in batches:
-            loss = negatives.objective(machine, batch)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
+    steps = Descent(epochs=EPOCHS, batch_size=100, optimizer=partial(torch.optim.SGD, lr=0.2))
+    steps.minimize(partial(negatives.objective, machine), machine.parameters(), images, draw=binarized, seed=3)
     return machine.requires_grad_(False)
 
 

@@ -8,14 +8,21 @@ importance sampling, which works at any size.
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from sklearn.datasets import load_digits
 
 from spinlight.models import RestrictedBoltzmannMachine
-from spinlight.samplers import Gibbs
-from spinlight.training import AnnealedImportance, ExactPartition, PersistentContrastiveDivergence
+from spinlight.training import (
+    AnnealedImportance,
+    Descent,
+    ExactPartition,
+    PersistentContrastiveDivergence,
+    log_likelihood,
+)
 
-HIDDEN, EPOCHS, BATCH = 16, 60, 100
+HIDDEN = 16
 
 
 def digits() -> tuple[torch.Tensor, torch.Tensor]:
@@ -27,14 +34,9 @@ def digits() -> tuple[torch.Tensor, torch.Tensor]:
 
 def train(machine: RestrictedBoltzmannMachine, images: torch.Tensor) -> None:
     """Follow the gradient of the likelihood: data against chains that follow the machine."""
-    negatives = PersistentContrastiveDivergence(Gibbs(), chains=128, sweeps=5, seed=2)
-    optimizer = torch.optim.Adam(machine.parameters(), lr=5e-3)
-    for _ in range(EPOCHS):
-        for batch in images[torch.randperm(len(images))].split(BATCH):
-            loss = machine.objective(batch, negatives.negative(machine, batch))
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+    negatives = PersistentContrastiveDivergence(chains=128, sweeps=5, seed=2)
+    steps = Descent(epochs=100, batch_size=100, optimizer=partial(torch.optim.Adam, lr=1e-2))
+    steps.minimize(partial(negatives.objective, machine), machine.parameters(), images, seed=3)
 
 
 def main() -> None:
@@ -43,17 +45,16 @@ def main() -> None:
     machine = RestrictedBoltzmannMachine(training.shape[1], HIDDEN)
     machine.initialize_biases(training)
 
-    def log_likelihood(log_partition: float) -> float:
-        return -float(machine.free_energy(test).mean().detach()) - log_partition
-
-    before = log_likelihood(ExactPartition().estimate(machine).value)
+    before = log_likelihood(machine, test, partition=ExactPartition().estimate(machine))
     train(machine, training)
     exact = ExactPartition().estimate(machine)
     annealed = AnnealedImportance(chains=256, steps=2000).estimate(machine, seed=3)
-    after = log_likelihood(exact.value)
-    print(f"test log-likelihood per image: {before:.2f} nats with independent pixels, {after:.2f} after training")
+    after = log_likelihood(machine, test, partition=exact)
+    print(
+        f"test log-likelihood per image: {before.value:.2f} nats with independent pixels, {after.value:.2f} after training"
+    )
     print(f"log Z: exact {exact.value:.3f}, annealed {annealed.value:.3f} +/- {annealed.standard_error:.3f}")
-    assert after > before + 5
+    assert after.value > before.value + 5
     assert abs(annealed.value - exact.value) < 5 * annealed.standard_error
 
 
