@@ -1,0 +1,35 @@
+"""The benchmark of an epoch's time: its rows on tiny work, and that a step of it is a step of training."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+import torch
+
+import epochs
+import learning
+from harness import Settings
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, size in {"VISIBLE": 30, "HIDDEN": 20, "BATCH": 10, "ROWS": 500}.items():
+        monkeypatch.setattr(epochs, name, size)
+
+
+def test_every_way_is_set_against_the_bare_products_and_against_scikit_learn() -> None:
+    (case,) = (case for case in learning.cases() if case.name == "epoch/rbm-784x500")
+    threads = torch.get_num_threads()
+    claims = {claim.row.removeprefix("epoch/rbm-784x500/"): claim for claim in case.measure(Settings(True, 2))}
+    torch.set_num_threads(threads)
+    ways = ("PCD, SGD", "PCD, Adam", "PCD, Adam, grey levels")
+    required = {f"{way}/{peer}": bound for way in ways for peer, bound in (("products", 0.75), ("scikit-learn", 1.0))}
+    assert {row: claim.required for row, claim in claims.items()} == required | {"scikit-learn/products": None}
+    assert all(claim.value > 0 for claim in claims.values())
+
+
+def test_everybody_takes_as_many_steps() -> None:
+    rows = torch.rand(50, 30).round()
+    train = epochs._training(rows, partial(torch.optim.SGD, lr=0.01), None)
+    assert train(0) == epochs._products(5, 0) == epochs._scikit_learn(rows.numpy(), 0) == 5
