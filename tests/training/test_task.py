@@ -10,6 +10,7 @@ import time
 from functools import partial
 from pathlib import Path
 
+import lightning.pytorch as pl
 import pytest
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, WeightAveraging
@@ -382,18 +383,39 @@ from pathlib import Path
 import torch
 warnings.simplefilter("ignore")
 sys.path[:0] = sys.argv[2:]
-from training_parts import batches, task, trainer, weights
+from training_parts import NUMBERED, Batches, Seen, task, trainer, weights
 folder = Path(sys.argv[1])
-learner = task()
-fit = trainer(folder, devices=2, strategy="ddp", max_epochs=2)
-fit.fit(learner, batches())
+learner, seen = task(), Seen()
+fit = trainer(folder, devices=2, strategy="ddp", max_epochs=2, callbacks=[seen])
+fit.fit(learner, Batches(NUMBERED, 7, seed=0))
 chains = learner.negatives.state_dict()["sides"]["visible"]
-torch.save({"weights": weights(learner), "chains": chains, "steps": fit.global_step}, folder / f"rank{fit.global_rank}.pt")
+found = {"weights": weights(learner), "chains": chains, "steps": fit.global_step}
+found |= {name: getattr(seen, name) for name in ("rows", "gradient", "negatives")}
+torch.save(found, folder / f"rank{fit.global_rank}.pt")
 """
+
+NUMBERED = all_bits(6)[:33].float()
+"""Rows that tell which ones they are."""
+
+
+class Seen(pl.Callback):
+    """The rows that a process trains on, and what the first step is made of."""
+
+    def __init__(self) -> None:
+        self.rows: list[torch.Tensor] = []
+        self.gradient = self.negatives = torch.empty(0)
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: EnergyTask, batch: torch.Tensor, *_) -> None:
+        self.rows.append(batch.clone())
+
+    def on_before_optimizer_step(self, trainer: pl.Trainer, pl_module: EnergyTask, *_) -> None:
+        if not len(self.gradient):
+            self.gradient = torch.cat([part.grad.flatten() for part in pl_module.model.parameters()])
+            self.negatives = pl_module.negatives.latest.clone()
 
 
 @pytest.mark.slow
-def test_two_processes_share_every_batch_and_have_chains_of_their_own(tmp_path: Path) -> None:
+def test_two_processes_share_every_batch_and_follow_the_mean_of_their_gradients(tmp_path: Path) -> None:
     script = tmp_path / "shared.py"
     script.write_text(SHARED.replace("from training_parts import", f"from {__name__.rpartition('.')[2]} import"))
     subprocess.run(
@@ -404,4 +426,18 @@ def test_two_processes_share_every_batch_and_have_chains_of_their_own(tmp_path: 
     ranks = [torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
     assert torch.equal(ranks[0]["weights"], ranks[1]["weights"])
     assert not torch.equal(ranks[0]["chains"], ranks[1]["chains"])
-    assert ranks[0]["steps"] == 2 * 3  # 90 rows in batches of two times twenty
+    assert ranks[0]["steps"] == 2 * 3  # 33 rows in batches of two times seven
+    for epoch in (0, 1):
+        rows = [row for rank in ranks for batch in rank["rows"][3 * epoch : 3 * epoch + 3] for row in batch.tolist()]
+        assert len(rows) == 32  # an odd one is left out, so that both have as many
+        assert len({tuple(row) for row in rows}) == 32
+    # Each has the mean of both gradients, of other rows against other chains: that of the likelihood in expectation, with less noise.
+    assert torch.equal(ranks[0]["gradient"], ranks[1]["gradient"])
+    assert not torch.equal(ranks[0]["negatives"], ranks[1]["negatives"])
+    own = []
+    for rank in ranks:
+        model = task().model
+        model.objective(rank["rows"][0], rank["negatives"]).backward()
+        own.append(torch.cat([part.grad.flatten() for part in model.parameters()]))
+    torch.testing.assert_close(ranks[0]["gradient"], (own[0] + own[1]) / 2)
+    assert not torch.allclose(own[0], own[1])
