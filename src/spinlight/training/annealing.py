@@ -19,6 +19,7 @@ from spinlight.ising.packing import LARGEST_FIELD, kernel_couplings, kernel_fiel
 from spinlight.ising.partition import FEWEST_EFFECTIVE
 from spinlight.models import RestrictedBoltzmannMachine
 from spinlight.samplers import independent_fields
+from spinlight.training.flattening import flattening_power
 
 _EFFECTIVE_SHARE = 1 / 8
 """Part of a pilot run that its weights, tempered, leave effective. Most chains may end where Z is not: with plain averages a
@@ -90,15 +91,8 @@ def increasing(steps: int) -> Tensor:
 
 def tempered(log_weights: Tensor, share: float) -> Tensor:
     """Return weights w^t, normalised, with the largest t in [0, 1] that leaves a share of them effective, (sum w)^2 / sum w^2."""
-
-    def effective(power: float) -> float:
-        return float(1 / torch.softmax(power * log_weights, 0).square().sum()) / len(log_weights)
-
-    low, high = 0.0, 1.0
-    for _ in range(40):
-        middle = high if effective(high) >= share else 0.5 * (low + high)
-        low, high = (middle, high) if effective(middle) >= share else (low, middle)
-    return torch.softmax(low * log_weights, 0)
+    power = flattening_power(torch.zeros_like(log_weights), log_weights, share * len(log_weights))
+    return torch.softmax(power * log_weights, 0)
 
 
 @dataclass(frozen=True, eq=False)

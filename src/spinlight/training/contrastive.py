@@ -11,12 +11,12 @@ from torch import Tensor
 
 from spinlight._checks import bits_of, positive_integer
 from spinlight._errors import InvalidSettingError, InvalidStateError
-from spinlight._random import Seed, bernoulli, derive_seed, uniform
+from spinlight._random import Seed, derive_seed, uniform
 from spinlight.ising import Draws, SupportsDraw, spins_from_bits
 from spinlight.ising.bits import random_bits
-from spinlight.models import AbstractBoltzmannMachine, RestrictedBoltzmannMachine, SupportsGibbsStep, TrainableMachine
+from spinlight.models import AbstractBoltzmannMachine, SupportsGibbsStep, TrainableMachine
 from spinlight.samplers import ChainState, Gibbs, LadderState, MarkovChain, ParallelTempering
-from spinlight.training.phases import NegativePhase, require_boltzmann
+from spinlight.training.phases import NegativePhase, hidden_spins, require_boltzmann
 
 
 class ContrastiveDivergence(NegativePhase):
@@ -223,16 +223,6 @@ def _from_hidden(model: SupportsGibbsStep, hidden: Tensor, sweeps: int, seed: in
 
 
 _DEFAULT = Gibbs(progress=False)
-
-
-def hidden_spins(model: AbstractBoltzmannMachine, visible: Tensor, chain: MarkovChain, seed: int) -> Tensor:
-    """Return one draw of the hidden units given each row, int8, shape (batch, num_hidden)."""
-    if model.needs_hidden:
-        return chain.draw(model.to_ising(clamped=visible), 1, seed=seed).spins.squeeze(1)
-    if isinstance(model, RestrictedBoltzmannMachine):
-        probabilities = model.hidden_probabilities(visible).detach()
-        return spins_from_bits(bernoulli(probabilities, seed))
-    return torch.empty(len(visible), 0, dtype=torch.int8, device=visible.device)
 
 
 def _sampled(model: TrainableMachine) -> AbstractBoltzmannMachine:

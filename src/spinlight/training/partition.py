@@ -18,7 +18,7 @@ from spinlight.ising.problem import require_single
 from spinlight.models import AbstractBoltzmannMachine, RestrictedBoltzmannMachine
 from spinlight.samplers import Exact, Gibbs
 from spinlight.training.annealing import AllUnits, Annealing, OneSide, increasing
-from spinlight.training.contrastive import hidden_spins
+from spinlight.training.phases import hidden_spins
 from spinlight.training.smaller_side import SmallerSide
 
 

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from spinlight._checks import bits_of, positive_integer
 from spinlight._errors import InvalidStateError, UncalibratedWarning
-from spinlight._random import Seed, derive_seed, resolve_seed
+from spinlight._random import Seed, bernoulli, derive_seed, resolve_seed
 from spinlight.ising import Draws, SupportsDraw, spins_from_bits
-from spinlight.models import AbstractBoltzmannMachine, TrainableMachine
+from spinlight.models import AbstractBoltzmannMachine, RestrictedBoltzmannMachine, TrainableMachine
 from spinlight.models.base import require_unit_beta
 
 
@@ -52,6 +52,16 @@ def complete(
     hidden = sampler.draw(model.to_ising(clamped=rows), positive_integer("count", count), seed=seed)
     held = spins_from_bits(rows).to(hidden.spins).unsqueeze(1).expand(-1, len(hidden), -1)
     return replace(hidden, spins=torch.cat([held, hidden.spins], -1))
+
+
+def hidden_spins(model: AbstractBoltzmannMachine, visible: Tensor, sampler: SupportsDraw, seed: int) -> Tensor:
+    """Return one draw of the hidden units given each row, int8, shape (batch, num_hidden)."""
+    if model.needs_hidden:
+        return sampler.draw(model.to_ising(clamped=visible), 1, seed=seed).spins.squeeze(1)
+    if isinstance(model, RestrictedBoltzmannMachine):
+        probabilities = model.hidden_probabilities(visible).detach()
+        return spins_from_bits(bernoulli(probabilities, seed))
+    return torch.empty(len(visible), 0, dtype=torch.int8, device=visible.device)
 
 
 class NegativePhase(ABC):

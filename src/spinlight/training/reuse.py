@@ -17,6 +17,7 @@ from spinlight._random import Seed, derive_seed
 from spinlight.ising import DrawInfo, Draws, SupportsDraw
 from spinlight.models import AbstractBoltzmannMachine, GaussianBernoulliRBM, SupportsGibbsStep, TrainableMachine
 from spinlight.samplers import Calibrated, ChainState, Gibbs
+from spinlight.training.flattening import effective_size, flattening_power
 from spinlight.training.phases import NegativePhase, require_boltzmann
 
 
@@ -103,7 +104,7 @@ class ReusedDraws(NegativePhase):
 
     def _weighted(self, known: Tensor, change: Tensor) -> Tensor:
         """Return known + p * change, with p = 1 where that leaves enough effective draws."""
-        self.effective, at_call = _effective(known + change), _effective(known)
+        self.effective, at_call = effective_size(known + change), effective_size(known)
         wanted = self.least_share * at_call
         if self.effective >= wanted:
             return known + change
@@ -115,11 +116,7 @@ class ReusedDraws(NegativePhase):
                 stacklevel=4,
             )
             self._warned = True
-        low, high = 0.0, 1.0
-        for _ in range(30):
-            middle = (low + high) / 2
-            low, high = (middle, high) if _effective(known + middle * change) >= wanted else (low, middle)
-        return known + low * change
+        return known + flattening_power(known, change, wanted) * change
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that the next call depends on, besides the model: plain values and tensors."""
@@ -155,9 +152,3 @@ def _row_energies(model: AbstractBoltzmannMachine | GaussianBernoulliRBM, bits: 
     if isinstance(model, SupportsGibbsStep):
         return model.free_energy(rows[..., : model.num_visible]).to(torch.float64)
     return model.energy(rows).to(torch.float64)
-
-
-def _effective(log_weights: Tensor) -> float:
-    """Return (sum w)^2 / sum w^2."""
-    shares = torch.softmax(log_weights, -1)
-    return 1 / float(shares.square().sum())
