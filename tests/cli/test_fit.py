@@ -18,6 +18,7 @@ import torch
 from helpers.enumeration import all_bits
 from spinlight._errors import UncalibratedWarning
 from spinlight.cli import main
+from spinlight.cli.fit import _parts
 from spinlight.models import RestrictedBoltzmannMachine
 from spinlight.training import EnergyTask
 
@@ -155,6 +156,14 @@ def test_a_fit_that_was_cut_in_mid_epoch_ends_as_one_that_was_not(
     assert all(torch.equal(resumed[name], whole[name]) for name in whole)
 
 
+def test_faces_are_held_out_by_stretches_of_the_film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    film = torch.rand(1965, 4)
+    monkeypatch.setattr("spinlight.datasets.frey_faces", lambda: film)
+    parts = _parts("faces", 0.1, 0, real=True)
+    assert torch.equal(torch.cat([parts.train, parts.valid, parts.test]), film)
+    assert [len(part) for part in (parts.train, parts.valid, parts.test)] == [1600, 100, 265]
+
+
 def test_what_is_printed_names_the_data_and_both_errors(
     rows: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -168,7 +177,7 @@ def test_what_is_printed_names_the_data_and_both_errors(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nowhere"], "there is no dataset 'nowhere'; there are mnist, digits, nltcs"),
+        (["nowhere"], "there is no dataset 'nowhere'; there are mnist, digits, faces, nltcs"),
         (["digits", "--machine", "deep"], "--machine must be one of restricted, full, gaussian"),
         (["digits", "--negatives", "none"], "--negatives must be one of pcd, cd, independent, reused"),
         (["digits", "--negatives", "reused"], "name one of `spinlight samplers` by --sampler"),

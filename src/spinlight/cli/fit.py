@@ -29,7 +29,8 @@ HIDDEN = {"restricted": 64, "full": 8, "gaussian": 64}
 
 def fit(
     data: Annotated[
-        str, typer.Argument(help="mnist, digits, a density set such as nltcs, or a .npy, .npz or .csv file of rows.")
+        str,
+        typer.Argument(help="mnist, digits, faces, a density set such as nltcs, or a .npy, .npz or .csv file of rows."),
     ],
     out: Annotated[Path, typer.Option(help="Folder for the results; made if need be.")],
     machine: Annotated[
@@ -199,7 +200,7 @@ def _apart(data: str, rows: Tensor, count: int, generator: Any) -> tuple[Tensor,
 
 def _published(data: str) -> Parts:
     """Return what a name or a file has, float32; None for parts that it has not."""
-    from spinlight.datasets import DENSITY_SETS, density_set, digits, mnist
+    from spinlight.datasets import DENSITY_SETS, density_set, digits, frey_faces, mnist
 
     if Path(data).suffix in (".npy", ".npz", ".csv"):
         return Parts(_from_file(Path(data)))
@@ -208,10 +209,13 @@ def _published(data: str) -> Parts:
         return Parts(images.train.intensities, test=images.test.intensities)
     if data == "digits":
         return Parts(digits().intensities)
+    if data == "faces":
+        film = frey_faces()  # neighbouring frames are alike: parts are stretches of it, not frames drawn at random
+        return Parts(film[:1600], film[1600:1700], film[1700:])
     if data in DENSITY_SETS:
         parts = density_set(data)  # type: ignore[arg-type]  # the line above has looked
         return Parts(**{name: part.float() for name, part in parts.parts.items()})
-    names = ", ".join(("mnist", "digits", *DENSITY_SETS))
+    names = ", ".join(("mnist", "digits", "faces", *DENSITY_SETS))
     raise UnknownNameError(f"there is no dataset {data!r}; there are {names}, and files that end in .npy, .npz or .csv")
 
 
