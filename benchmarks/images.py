@@ -17,13 +17,14 @@ import harness
 from harness import Case, Claim, Settings
 from machines import highest
 from spinlight.datasets import binarized, mnist
-from spinlight.latent import QVAE, BernoulliPrior, BoltzmannPrior, ImportanceWeightedBound, StraightThrough
+from spinlight.latent import QVAE, BernoulliPrior, BoltzmannPrior, StraightThrough
 from spinlight.models import BoltzmannMachine, RestrictedBoltzmannMachine
 from spinlight.training import (
     AnnealedImportance,
     Batches,
     CentredGradient,
     Descent,
+    ImportanceWeightedBound,
     LogLikelihood,
     PersistentContrastiveDivergence,
     ReverseAnnealedLikelihood,
@@ -154,7 +155,9 @@ def bound_of(
     decoder = nn.Sequential(nn.Linear(BITS, WIDTH), nn.ReLU(), nn.Linear(WIDTH, 784))
     negatives = PersistentContrastiveDivergence(chains=128)
     prior = (
-        BernoulliPrior(BITS) if make is None else BoltzmannPrior(make(), negatives=negatives, witnesses=128, sweeps=1)
+        BernoulliPrior(BITS)
+        if make is None
+        else BoltzmannPrior(make(), negatives=negatives, witnesses=128, witness_sweeps=1)
     )
     model = QVAE(encoder, decoder, prior, relaxation=StraightThrough())
     networks = [*encoder.parameters(), *decoder.parameters()]
@@ -173,4 +176,4 @@ def bound_of(
             if step == steps:
                 break
     prior.estimate()
-    return model.importance_weighted_bound(rows, samples=samples, seed=seed)
+    return model.importance_weighted_bound(rows, draws=samples, seed=seed)

@@ -86,7 +86,7 @@ def main(folder: Path, steps: int) -> None:
     train(qvae, data.train.intensities, steps)
 
     known = qvae.prior.estimate()
-    bound = qvae.importance_weighted_bound(binarized(data.test.intensities[:500], seed=2), samples=100, seed=3)
+    bound = qvae.importance_weighted_bound(binarized(data.test.intensities[:500], seed=2), draws=100, seed=3)
     print(f"log Z of the prior: {known}")
     print(f"per test digit: {bound}")
 

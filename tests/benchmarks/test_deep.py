@@ -18,9 +18,7 @@ def test_it_is_a_case_of_the_learning_benchmark() -> None:
 
 def test_both_rows_count_the_test_images_that_are_wrong(monkeypatch) -> None:
     monkeypatch.setattr(deep, "mnist", lambda: Mnist(bands(2_000, seed=0), bands(300, seed=1)))
-    threads = torch.get_num_threads()
     ours, without = deep.cases()[0].measure(Settings(quick=True, seeds=1))
-    torch.set_num_threads(threads)
     assert [ours.row, without.row] == ["dbn/mnist/test error", "dbn/mnist/no pre-training"]
     assert (ours.required, ours.sense, without.required) == (1.2, "most", None)
     assert ours.value == ours.peers["seed 0"] == ours.interval[0] == ours.interval[1]

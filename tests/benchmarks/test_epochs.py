@@ -20,9 +20,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_way_is_set_against_the_bare_products_and_against_scikit_learn() -> None:
     (case,) = (case for case in learning.cases() if case.name == "epoch/rbm-784x500")
-    threads = torch.get_num_threads()
     claims = {claim.row.removeprefix("epoch/rbm-784x500/"): claim for claim in case.measure(Settings(True, 2))}
-    torch.set_num_threads(threads)
     ways = ("PCD, SGD", "PCD, Adam", "PCD, Adam, grey levels")
     required = {f"{way}/{peer}": bound for way in ways for peer, bound in (("products", 0.75), ("scikit-learn", 1.0))}
     assert {row: claim.required for row, claim in claims.items()} == required | {"scikit-learn/products": None}

@@ -98,9 +98,7 @@ def test_validation_picks_the_recipe_and_test_rows_are_looked_at_after_it(monkey
 
     monkeypatch.setattr(machines, "log_likelihood", noted)
     monkeypatch.setattr(machines, "density_set", lambda name: SET)
-    threads = torch.get_num_threads()
     (claim,) = machines._density("copies", Settings(quick=True, seeds=2))
-    torch.set_num_threads(threads)
     assert seen == ["valid", "valid", "test", "test"]
     assert claim.row == "density/copies"
     assert claim.required == max(claim.peers[name] for name in machines.BASELINES)
@@ -111,7 +109,5 @@ def test_validation_picks_the_recipe_and_test_rows_are_looked_at_after_it(monkey
 def test_23_hidden_units_are_set_against_the_published_number(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machines, "density_set", lambda name: SET)
     monkeypatch.setattr(machines, "DECAYS_OF_23", (0.0,))
-    threads = torch.get_num_threads()
     (claim,) = machines._twenty_three("dna", Settings(quick=True, seeds=1))
-    torch.set_num_threads(threads)
     assert (claim.required, claim.peers["error of log Z"]) == (-96.74, 0.0)

@@ -18,7 +18,7 @@ import torch
 from helpers.enumeration import all_bits
 from spinlight._errors import UncalibratedWarning
 from spinlight.cli import main
-from spinlight.cli.fit import _parts
+from spinlight.cli.fit import _published
 from spinlight.models import RestrictedBoltzmannMachine
 from spinlight.training import EnergyTask
 
@@ -42,7 +42,7 @@ def test_a_fit_leaves_a_model_its_likelihood_and_its_history(rows: Path, tmp_pat
     machine = RestrictedBoltzmannMachine(6, 4)
     machine.load_state_dict(torch.load(out / "model.pt", weights_only=True))
     metrics = json.loads((out / "metrics.json").read_text())
-    assert metrics["data"] == {"rows": 171, "valid_rows": 9, "features": 6, "batch_size": 100}
+    assert metrics["data"] == {"rows": 170, "valid_rows": 10, "features": 6, "batch_size": 100}
     assert metrics["log_likelihood"]["rows"] == 20
     with (out / "history.csv").open() as file:
         history = list(csv.DictReader(file))
@@ -159,7 +159,7 @@ def test_a_fit_that_was_cut_in_mid_epoch_ends_as_one_that_was_not(
 def test_faces_are_held_out_by_stretches_of_the_film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     film = torch.rand(1965, 4)
     monkeypatch.setattr("spinlight.datasets.frey_faces", lambda: film)
-    parts = _parts("faces", 0.1, 0, real=True)
+    parts = _published("faces")
     assert torch.equal(torch.cat([parts.train, parts.valid, parts.test]), film)
     assert [len(part) for part in (parts.train, parts.valid, parts.test)] == [1600, 100, 265]
 
@@ -169,7 +169,7 @@ def test_what_is_printed_names_the_data_and_both_errors(
 ) -> None:
     assert main(["fit", str(rows), "--out", str(tmp_path / "out"), *WORDS[:-1]]) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "171 rows of 6" in said
+    assert "170 rows of 6" in said
     assert "nats per held-out row; standard error of the rows" in said
     assert "of log Z" in said
 

@@ -103,6 +103,13 @@ def test_a_checkpoint_is_gone_on_from_bit_for_bit_in_mid_epoch(tmp_path: Path, s
     assert not torch.equal(weights(anew), weights(whole))
 
 
+def test_rates_fall_to_zero_by_the_last_step_where_steps_are_what_is_counted(tmp_path: Path) -> None:
+    learner = task(schedule=linear_decay)
+    fit = trainer(tmp_path, max_epochs=-1, max_steps=15)  # Lightning counts those of all three: five batches
+    fit.fit(learner, batches())
+    assert [optimizer.param_groups[0]["lr"] for optimizer in fit.optimizers] == [0.0] * 3
+
+
 def test_fair_coins_without_a_readout_train_the_two_players_alone(tmp_path: Path) -> None:
     learner = task(prior=independent_bits(3, learned=False), readout=False)
     before = weights(learner)

@@ -26,7 +26,6 @@ from spinlight.latent import (
     BernoulliLikelihood,
     BernoulliPrior,
     BoltzmannPrior,
-    ImportanceWeightedBound,
     NormalLikelihood,
     OverlappingExponentials,
     PowerFunction,
@@ -37,7 +36,12 @@ from spinlight.latent import (
 )
 from spinlight.models import BoltzmannMachine
 from spinlight.samplers import Exact, Gibbs
-from spinlight.training import ExactPartition, IndependentDraws, PersistentContrastiveDivergence
+from spinlight.training import (
+    ExactPartition,
+    ImportanceWeightedBound,
+    IndependentDraws,
+    PersistentContrastiveDivergence,
+)
 
 UNITS, FEATURES = 2, 4
 ROW = torch.tensor([[1.0, 0.0, 1.0, 1.0]], dtype=torch.float64)
@@ -167,7 +171,7 @@ def test_importance_weights_average_to_the_probability_of_the_row(
     prior: str, relaxation: Relaxation, samples: int
 ) -> None:
     qvae = model_of(prior, relaxation)
-    bound = qvae.importance_weighted_bound(many(20_000), samples=samples, seed=1)
+    bound = qvae.importance_weighted_bound(many(20_000), draws=samples, seed=1)
     ratios = (bound.per_row - enumerated(qvae).log_probability.detach()).exp().numpy()
     assert mean_p_value(ratios, 1.0) > threshold()
     assert mean_p_value(ratios * math.exp(qvae.prior.log_partition.value), 1.0) < threshold()
@@ -178,7 +182,7 @@ def test_energies_of_twice_the_size_are_noticed(relaxation: Relaxation, monkeypa
     qvae = model_of("boltzmann", relaxation)
     exact, energy = enumerated(qvae).log_probability.detach(), qvae.prior.energy
     monkeypatch.setattr(qvae.prior, "energy", lambda bits: 2 * energy(bits))
-    bound = qvae.importance_weighted_bound(many(20_000), samples=7, seed=1)
+    bound = qvae.importance_weighted_bound(many(20_000), draws=7, seed=1)
     assert mean_p_value((bound.per_row - exact).exp().numpy(), 1.0) < threshold()
 
 
@@ -187,12 +191,12 @@ def test_energies_of_twice_the_size_are_noticed(relaxation: Relaxation, monkeypa
 def test_the_bound_rises_from_the_elbo_to_the_likelihood(prior: str, relaxation: Relaxation) -> None:
     qvae = model_of(prior, relaxation)
     exact = enumerated(qvae)
-    bounds = [qvae.importance_weighted_bound(many(20_000), samples=k, seed=k) for k in (1, 5, 50)]
+    bounds = [qvae.importance_weighted_bound(many(20_000), draws=k, seed=k) for k in (1, 5, 50)]
     assert mean_p_value(bounds[0].per_row.numpy(), exact.elbo.item()) > threshold()
     assert mean_p_value(bounds[1].per_row.numpy(), exact.elbo.item()) < threshold()
     for below, above in pairwise(bounds):
         assert above.value - below.value > 5 * math.hypot(above.row_error, below.row_error)
-    last = qvae.importance_weighted_bound(many(200), samples=1000, seed=5)
+    last = qvae.importance_weighted_bound(many(200), draws=1000, seed=5)
     assert bounds[-1].value < last.value < exact.log_probability + 5 * last.row_error
     assert last.value == pytest.approx(exact.log_probability.item(), abs=0.02)
 
@@ -200,7 +204,7 @@ def test_the_bound_rises_from_the_elbo_to_the_likelihood(prior: str, relaxation:
 def test_more_bits_without_smoothing_agree_with_enumeration_too() -> None:
     qvae = tiny(boltzmann_prior(4), StraightThrough())
     exact = enumerated(qvae, nodes=1)
-    bound = qvae.importance_weighted_bound(many(20_000), samples=5, seed=1)
+    bound = qvae.importance_weighted_bound(many(20_000), draws=5, seed=1)
     assert mean_p_value((bound.per_row - exact.log_probability.detach()).exp().numpy(), 1.0) > threshold()
     assert exact.elbo < bound.value < exact.log_probability
 
@@ -208,7 +212,7 @@ def test_more_bits_without_smoothing_agree_with_enumeration_too() -> None:
 @pytest.mark.parametrize("chunk", [1, 7, 64, 4096])
 def test_chunks_of_any_size_give_the_same_expectation(chunk: int) -> None:
     qvae = model_of("boltzmann")
-    bound = qvae.importance_weighted_bound(many(300), samples=10, seed=1, chunk=chunk)
+    bound = qvae.importance_weighted_bound(many(300), draws=10, seed=1, chunk=chunk)
     assert bound.per_row.shape == (300,)
     ratios = (bound.per_row - enumerated(qvae).log_probability.detach()).exp().numpy()
     assert mean_p_value(ratios, 1.0) > threshold()
@@ -217,10 +221,10 @@ def test_chunks_of_any_size_give_the_same_expectation(chunk: int) -> None:
 def test_no_more_rows_than_a_chunk_are_decoded_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     qvae, sizes = model_of("bernoulli"), []
     qvae.decoder.register_forward_pre_hook(lambda module, arguments: sizes.append(len(arguments[0])))
-    qvae.importance_weighted_bound(many(10), samples=7, chunk=30)
+    qvae.importance_weighted_bound(many(10), draws=7, chunk=30)
     assert sizes == [30, 30, 10]
     sizes.clear()
-    qvae.importance_weighted_bound(many(10), samples=2, chunk=4)
+    qvae.importance_weighted_bound(many(10), draws=2, chunk=4)
     assert sizes == [4, 4, 4, 4, 4]  # two samples of four, four and two rows
 
 
@@ -272,7 +276,7 @@ def test_the_loss_weighs_the_divergence() -> None:
 def test_the_error_of_log_partition_does_not_shrink_with_the_rows() -> None:
     machine = random_machine(BoltzmannMachine(UNITS), 7)
     prior = BoltzmannPrior(machine, estimator=Enumeration(error=0.3))
-    few, lots = (tiny(prior).importance_weighted_bound(many(rows), samples=3, seed=1) for rows in (50, 5000))
+    few, lots = (tiny(prior).importance_weighted_bound(many(rows), draws=3, seed=1) for rows in (50, 5000))
     assert few.log_partition_error == lots.log_partition_error == 0.3
     assert lots.row_error < few.row_error / 5
     for bound in (few, lots):
@@ -289,7 +293,7 @@ def test_an_error_that_nobody_knows_stays_unknown() -> None:
 
 def test_the_row_error_is_the_spread_of_repetitions() -> None:
     qvae = model_of("bernoulli")
-    bounds = [qvae.importance_weighted_bound(many(50), samples=2, seed=seed) for seed in range(300)]
+    bounds = [qvae.importance_weighted_bound(many(50), draws=2, seed=seed) for seed in range(300)]
     # The standard deviation of 300 numbers is known to 1 part in sqrt(600), 4 %: a fifth is far outside.
     claimed = np.mean([bound.row_error for bound in bounds])
     assert np.std([bound.value for bound in bounds]) == pytest.approx(claimed, rel=0.2)
@@ -297,7 +301,7 @@ def test_the_row_error_is_the_spread_of_repetitions() -> None:
 
 def test_a_bound_shows_its_value_and_both_errors() -> None:
     bound = ImportanceWeightedBound(torch.tensor([-3.0, -5.0]), 0.25, "annealing", 10)
-    assert str(bound) == "log p(x) >= -4.00 +/- 1.00 (2 rows) +/- 0.25 (log Z by annealing), 10 samples"
+    assert str(bound) == ">= -4.000 +/- 1.000 (2 rows) +/- 0.250 (log Z by annealing), 10 draws per row"
 
 
 def test_new_rows_have_the_mean_of_the_model_by_any_sampler() -> None:
@@ -357,7 +361,7 @@ def test_training_finds_the_law_of_a_small_data_set(prior: str) -> None:
         optimiser.step()
     qvae.prior.estimate()
     entropy = -(0.75 * math.log(0.75) + 0.25 * math.log(0.25))
-    bound = qvae.importance_weighted_bound(x, samples=100, seed=1)
+    bound = qvae.importance_weighted_bound(x, draws=100, seed=1)
     assert -entropy - 0.1 < bound.value < -entropy  # rows as frequent as in the law: log p cannot exceed its entropy
 
 
@@ -443,7 +447,7 @@ def test_images_pass_through_convolutions() -> None:
     qvae = QVAE(encoder, decoder, BernoulliPrior(3))
     x = (torch.rand(5, 1, 4, 4) > 0.5).float()
     assert qvae.elbo(x).value.shape == (5,)
-    assert qvae.importance_weighted_bound(x, samples=3).per_row.shape == (5,)
+    assert qvae.importance_weighted_bound(x, draws=3).per_row.shape == (5,)
     assert qvae.reconstruct(x).shape == x.shape
 
 
@@ -485,7 +489,7 @@ def test_an_encoder_that_gives_no_numbers_is_refused() -> None:
         qvae.elbo(torch.full((1, FEATURES), math.nan, dtype=torch.float64))
 
 
-@pytest.mark.parametrize("settings", [{"samples": 0}, {"samples": 2.5}, {"chunk": 0}, {"seed": -1}])
+@pytest.mark.parametrize("settings", [{"draws": 0}, {"draws": 2.5}, {"chunk": 0}, {"seed": -1}])
 def test_impossible_settings_of_the_bound_are_refused(settings: dict) -> None:
     with pytest.raises(InvalidSettingError, match=next(iter(settings))):
         model_of("bernoulli").importance_weighted_bound(ROW, **settings)

@@ -17,6 +17,7 @@ from spinlight._errors import InvalidStateError, ProblemTooLargeError
 from spinlight.models import (
     AbstractBoltzmannMachine,
     BoltzmannMachine,
+    DeepBeliefNetwork,
     GaussianBernoulliRBM,
     RestrictedBoltzmannMachine,
     SparseBoltzmannMachine,
@@ -49,6 +50,7 @@ def test_the_state_dict_holds_the_parameters_and_the_edges_where_there_are_any(
     machine: AbstractBoltzmannMachine,
 ) -> None:
     edges = {"pairs"} if isinstance(machine, SparseBoltzmannMachine) else set()
+    edges |= set() if isinstance(machine, RestrictedBoltzmannMachine) else {"hidden_nodes"}
     assert set(machine.state_dict()) == {name for name, _ in machine.named_parameters()} | edges
 
 
@@ -106,11 +108,12 @@ def test_biases_are_not_initialised_from_rows_of_another_length() -> None:
         lambda: RestrictedBoltzmannMachine(784, 10**9),
         lambda: GaussianBernoulliRBM(10**6, 10**6),
         lambda: BoltzmannMachine(10**6),
+        lambda: DeepBeliefNetwork([784, 10**6, 10**6]),
     ],
-    ids=["restricted", "gaussian", "full"],
+    ids=["restricted", "gaussian", "full", "deep"],
 )
 def test_a_machine_that_no_memory_holds_is_refused_by_name(make: Callable[[], object]) -> None:
     with pytest.raises(
-        ProblemTooLargeError, match=r"weights take [\d,]+ GiB, and this computer has \d+; take fewer units"
+        ProblemTooLargeError, match=r"the weights take [\d,]+ GiB, and this computer has \d+; take fewer units"
     ):
         make()

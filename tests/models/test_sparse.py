@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from itertools import combinations
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from helpers.enumeration import all_bits, all_spins
 from helpers.machines import all_states_weighted, random_machine
@@ -217,7 +218,17 @@ def test_weights_of_another_graph_are_refused_and_nothing_is_taken_over(other: l
     assert torch.equal(twin.pair_weights, before)
 
 
-def test_hidden_nodes_are_part_of_the_graph_that_weights_belong_to() -> None:
-    machine = SparseBoltzmannMachine([(0, 1), (1, 2), (2, 3)], hidden=[3])
-    with pytest.raises(InvalidStateError, match="other hidden nodes"):
-        machine.load_state_dict(SparseBoltzmannMachine([(0, 1), (1, 2), (2, 3)], hidden=[0]).state_dict())
+@pytest.mark.parametrize(
+    ("saved", "made"),
+    [
+        (SparseBoltzmannMachine([(0, 1), (1, 2)], hidden=[2]), SparseBoltzmannMachine([(0, 1), (1, 2)])),
+        (SparseBoltzmannMachine([(0, 1)], hidden=[0]), SparseBoltzmannMachine([(0, 1)], hidden=[1])),
+        (BoltzmannMachine(6), BoltzmannMachine(6, 2)),
+    ],
+    ids=["hidden or not", "another one", "full"],
+)
+def test_hidden_units_are_part_of_what_weights_belong_to(saved: nn.Module, made: nn.Module) -> None:
+    assert torch.equal(saved.pairs, made.pairs)
+    with pytest.raises(InvalidStateError, match="other hidden units"):
+        made.load_state_dict(saved.state_dict())
+    copy.deepcopy(saved).load_state_dict(saved.state_dict())

@@ -131,6 +131,16 @@ def test_without_test_rows_there_is_nothing_to_report(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("part", ["valid", "test"])
+def test_rows_without_a_likelihood_are_refused_before_an_older_checkpoint_is_lost(tmp_path: Path, part: str) -> None:
+    (tmp_path / "last.ckpt").write_bytes(b"of another fit")
+    task = EnergyTask(RestrictedBoltzmannMachine(6, 3), PersistentContrastiveDivergence(chains=10, seed=0))
+    data = RowsDataModule(ROWS, **({"valid": ROWS, "test": ROWS} | {part: ROWS + 0.5}))
+    with pytest.raises(InvalidStateError, match="bits"):
+        fit_machine(task, data, tmp_path, epochs=1)
+    assert (tmp_path / "last.ckpt").read_bytes() == b"of another fit"
+
+
 def test_valid_rows_are_watched_and_test_rows_are_looked_at_once(tmp_path: Path) -> None:
     seen = []
 

@@ -15,7 +15,7 @@ from helpers.machines import energies_by_formula, exact_negative_log_likelihood,
 from helpers.statistics import mean_p_value, threshold
 from spinlight._errors import InvalidProblemError, InvalidSettingError, InvalidStateError, ProblemTooLargeError
 from spinlight.models import AbstractBoltzmannMachine, BoltzmannMachine, RestrictedBoltzmannMachine
-from spinlight.training import LikelihoodBound, ReverseAnnealedLikelihood
+from spinlight.training import ReverseAnnealedBound, ReverseAnnealedLikelihood
 from spinlight.training.annealing import AllUnits, Annealing, OneSide
 from spinlight.training.reverse_likelihood import log_means, reverse_log_weights, visible_path
 
@@ -143,7 +143,7 @@ def test_one_row_and_one_chain_have_no_errors() -> None:
 
 
 def test_both_errors_are_shown() -> None:
-    shown = str(LikelihoodBound(torch.tensor([-87.0671, -89.0671]), 0.0742, "reverse annealing"))
+    shown = str(ReverseAnnealedBound(torch.tensor([-87.0671, -89.0671]), 0.0742, "reverse annealing"))
     assert shown == "-88.067 +/- 1.000 (2 rows), of which 0.074 by the chains (reverse annealing)"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import pytest
@@ -95,10 +94,17 @@ def test_an_adversarial_task_takes_it(tmp_path: Path) -> None:
     assert not torch.equal(weights(qgan), before)
 
 
-def test_it_survives_a_copy() -> None:
-    file = io.BytesIO()
-    torch.save(RowsDataModule(NUMBERED, seed=0).batches.state_dict(), file)
-    file.seek(0)
-    other = RowsDataModule(NUMBERED, seed=5)
-    other.batches.load_state_dict(torch.load(file, weights_only=True))
-    assert torch.equal(torch.cat(list(other.batches)), torch.cat(list(RowsDataModule(NUMBERED, seed=0).batches)))
+def test_a_part_that_is_known_is_kept_whole() -> None:
+    test = NUMBERED + 100
+    data = RowsDataModule.split(NUMBERED, valid=0.1, test=test, seed=1)
+    assert torch.equal(data.test, test)
+    assert [len(data.train), len(data.valid)] == [27, 3]
+
+
+def test_processes_that_train_together_cannot_pick_parts_without_a_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
+    monkeypatch.setattr("torch.distributed.is_available", lambda: True)
+    with pytest.raises(InvalidSettingError, match=r"give RowsDataModule\.split a seed"):
+        RowsDataModule.split(NUMBERED).train_dataloader()
+    RowsDataModule.split(NUMBERED, seed=0).train_dataloader()
+    RowsDataModule(NUMBERED).train_dataloader()  # given parts are alike; the order of the rows is agreed on later

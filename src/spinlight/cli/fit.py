@@ -94,7 +94,8 @@ def fit(
     """Train a Boltzmann machine; write model, metrics and history, and print its log-likelihood of rows it has not seen.
 
     Bits are trained on as they are; numbers between 0 and 1 are taken as probabilities, and bits are drawn anew at every pass. A
-    gaussian machine takes any real numbers.
+    gaussian machine takes any real numbers. While it learns, the likelihood of other rows is watched: of a published
+    validation part, else of a twentieth of the rows, 500 at the most, which are not trained on.
     """
     with outcome():
         resolve_seed(seed)
@@ -104,7 +105,10 @@ def fit(
             kind=negatives, sampler=sampler, pairs=setting or [], chains=chains, draws=draws, sweeps=sweeps
         )
         chosen = wanted.chosen(machine)
-        parts = _parts(data, held_out, seed, real=machine == "gaussian")
+        known = _published(data)
+        draw = _draw(data, known, real=machine == "gaussian")
+        if not 0 < held_out < 1:
+            raise InvalidSettingError(f"held_out must lie between 0 and 1, got {held_out!r}")
         import torch
 
         from spinlight._checks import thread_count
@@ -112,11 +116,16 @@ def fit(
         from spinlight.training import EnergyTask, RowsDataModule, fit_machine, linear_decay
 
         torch.manual_seed(seed)
-        rows = RowsDataModule(
-            parts.train, valid=parts.valid, test=parts.test, batch_size=batch, draw=parts.draw, seed=seed
+        rows = RowsDataModule.split(
+            known.train,
+            valid=min(0.05, _MOST_WATCHED / len(known.train)) if known.valid is None else known.valid,
+            test=held_out if known.test is None else known.test,
+            batch_size=batch,
+            draw=draw,
+            seed=seed,
         )
         task = EnergyTask(
-            _machine(machine, parts.train, HIDDEN[machine] if hidden is None else hidden),
+            _machine(machine, rows.train, HIDDEN[machine] if hidden is None else hidden),
             wanted.phase(chosen, steps=len(rows.batches), seed=seed),
             optimizer=partial(torch.optim.Adam, lr=_positive("learning_rate", learning_rate)),
             schedule=linear_decay,
@@ -136,66 +145,39 @@ def fit(
             _print_summary(data, fitted)
 
 
+_MOST_WATCHED = 500
+"""Rows that are watched and not trained on, where no such part is published: a twentieth, and not more than these."""
+
+
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """Rows in parts; shape (count, features) each.
+    """Rows, in parts where there are published ones; shape (count, features) each.
 
     Args:
-        train: what is trained on.
-        valid: what is watched meanwhile.
-        test: what the likelihood is reported of.
-        draw: makes bits of probabilities, or None.
+        train: what is trained on, and what parts that are not published are taken from.
+        valid: what is watched meanwhile, or None.
+        test: what the likelihood is reported of, or None.
     """
 
     train: Tensor
     valid: Tensor | None = None
     test: Tensor | None = None
-    draw: Any = None
 
 
-def _parts(data: str, share: float, seed: int, *, real: bool) -> Parts:
-    """Return the rows that a name or a file stands for; parts that are not published are picked by the seed."""
-    import torch
-
+def _draw(data: str, known: Parts, *, real: bool) -> Any:
+    """Return what makes bits of rows, None where they are used as they are; refuse rows that a machine of bits cannot have."""
     from spinlight.datasets import binarized
 
-    known = _published(data)
-    if not bool(known.train.isfinite().all()):
+    parts = [part for part in (known.train, known.valid, known.test) if part is not None]
+    if not all(bool(part.isfinite().all()) for part in parts):
         raise InvalidDataError(f"{data} holds numbers that are not finite; remove or fill in those rows")
-    train, test, valid, order = known.train, known.test, known.valid, torch.Generator().manual_seed(seed)
-    if test is None:
-        train, test = _apart(data, train, max(1, round(_share(share) * len(train))), order)
-    if valid is None:
-        train, valid = _apart(data, train, min(_MOST_WATCHED, max(1, len(train) // 20)), order)
     if real:
-        return Parts(train, valid, test)
-    for part in (train, valid, test):
-        if not bool(((part >= 0) & (part <= 1)).all()):
-            raise InvalidDataError(
-                f"{data} holds numbers outside [0, 1]; divide grey levels by their largest value, or take --machine gaussian"
-            )
-    bits = all(bool(((part == 0) | (part == 1)).all()) for part in (train, valid, test))
-    return Parts(train, valid, test, None if bits else binarized)
-
-
-_MOST_WATCHED = 500
-"""Rows that are watched and not trained on, where no such part is published: a twentieth, and not more than these."""
-
-
-def _share(share: float) -> float:
-    if not 0 < share < 1:
-        raise InvalidSettingError(f"held_out must lie between 0 and 1, got {share!r}")
-    return share
-
-
-def _apart(data: str, rows: Tensor, count: int, generator: Any) -> tuple[Tensor, Tensor]:
-    """Return rows in two parts, the second of some number."""
-    import torch
-
-    if count >= len(rows):
-        raise InvalidDataError(f"{data} has {len(rows)} rows, too few to hold some of them out")
-    order = torch.randperm(len(rows), generator=generator)
-    return rows[order[count:]], rows[order[:count]]
+        return None
+    if not all(bool(((part >= 0) & (part <= 1)).all()) for part in parts):
+        raise InvalidDataError(
+            f"{data} holds numbers outside [0, 1]; divide grey levels by their largest value, or take --machine gaussian"
+        )
+    return None if all(bool(((part == 0) | (part == 1)).all()) for part in parts) else binarized
 
 
 def _published(data: str) -> Parts:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from spinlight._checks import require_extra
 from spinlight.latent.base import Prior, entropy
 from spinlight.latent.bernoulli import BernoulliPrior
-from spinlight.latent.bounds import Elbo, ImportanceWeightedBound
+from spinlight.latent.bounds import Elbo
 from spinlight.latent.likelihoods import BernoulliLikelihood, Likelihood, NormalLikelihood
 from spinlight.latent.priors import BoltzmannPrior
 from spinlight.latent.qgan import QGAN, AdversarialStep, independent_bits
@@ -34,7 +34,6 @@ __all__ = [
     "BernoulliPrior",
     "BoltzmannPrior",
     "Elbo",
-    "ImportanceWeightedBound",
     "Likelihood",
     "NormalLikelihood",
     "OverlappingExponentials",

@@ -14,6 +14,7 @@ from spinlight._checks import nonnegative_number, positive_integer
 from spinlight._errors import InvalidSettingError
 from spinlight.latent.qgan import QGAN
 from spinlight.training import Batches, NegativePhase
+from spinlight.training.phases import require_phase
 from spinlight.training.task import MakeOptimizer, MakeSchedule, batch_rows
 
 
@@ -70,11 +71,7 @@ class AdversarialTask(pl.LightningModule):
         super().__init__()
         if not isinstance(qgan, QGAN):
             raise InvalidSettingError(f"qgan must be a QGAN, got {type(qgan).__name__}")
-        if not isinstance(negatives, NegativePhase):
-            raise InvalidSettingError(
-                f"negatives must be a negative phase such as PersistentContrastiveDivergence(), got {type(negatives).__name__}"
-            )
-        self.qgan, self.negatives = qgan, negatives
+        self.qgan, self.negatives = qgan, require_phase(negatives)
         self.penalty = nonnegative_number("penalty", penalty)
         self.penalty_every = positive_integer("penalty_every", penalty_every)
         adam = partial(torch.optim.Adam, lr=2e-3)
@@ -131,7 +128,9 @@ class AdversarialTask(pl.LightningModule):
         ]
         if self._make_schedule is None:
             return optimizers
-        batches = int(self.trainer.estimated_stepping_batches)
+        batches, most = int(self.trainer.estimated_stepping_batches), self.trainer.max_steps
+        if most > 0:  # Lightning counts the steps of all three
+            batches = min(batches, -(-most // 3))
         return optimizers, [self._make_schedule(each, batches) for each in optimizers]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Lower bounds on log p(x), with what their estimates leave uncertain."""
+"""The evidence lower bound of rows, with its gradient."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from spinlight._checks import nonnegative_number
-from spinlight.training import LogLikelihood
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,24 +38,3 @@ class Elbo:
             InvalidSettingError: a negative weight.
         """
         return (nonnegative_number("kl_weight", kl_weight) * self.divergence - self.reconstruction).mean()
-
-
-@dataclass(frozen=True, eq=False)
-class ImportanceWeightedBound(LogLikelihood):
-    """An importance-weighted lower bound on the mean log p(x), and its two independent errors.
-
-    Args:
-        per_row: the bound of each row in nats, float64, shape (rows,); `row_error` is of the choice of rows and of their draws.
-        log_partition_error: as of `LogLikelihood`.
-        method: where log Z comes from, in words.
-        samples: k, draws for each row.
-    """
-
-    samples: int
-
-    def __str__(self) -> str:
-        """Show the value with both errors."""
-        return (
-            f"log p(x) >= {self.value:.2f} +/- {self.row_error:.2f} ({self.rows} rows) +/- {self.log_partition_error:.2f} (log Z by "
-            f"{self.method}), {self.samples} samples"
-        )

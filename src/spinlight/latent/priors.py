@@ -13,18 +13,18 @@ from torch import Tensor
 from spinlight._checks import positive_integer
 from spinlight._errors import InvalidSettingError
 from spinlight._random import Seed, derive_seed, resolve_seed
-from spinlight.ising import Draws, Ising, LogPartition, SupportsDraw
+from spinlight.ising import Draws, Ising, LogPartition, SupportsDraw, bits_from_spins
 from spinlight.latent.base import Prior
 from spinlight.latent.witnesses import Witnesses
 from spinlight.models import AbstractBoltzmannMachine, RestrictedBoltzmannMachine
 from spinlight.samplers import Gibbs
 from spinlight.training import (
     AnnealedImportance,
-    ContrastiveDivergence,
     NegativePhase,
     PartitionEstimator,
     PersistentContrastiveDivergence,
 )
+from spinlight.training.phases import require_phase
 
 
 class BoltzmannPrior(Prior):
@@ -49,7 +49,7 @@ class BoltzmannPrior(Prior):
         negatives: samples of the machine, by any phase that does not start at data: 256 persistent chains, 5 sweeps a step, by default;
             `ReusedDraws(machine_behind_a_queue, ...)` for one call in many steps.
         witnesses: chains that follow log Z.
-        sweeps: of the witnesses, between two steps.
+        witness_sweeps: sweeps of each between two steps.
         estimator: of log Z's value, `AnnealedImportance` by default. It gets a restricted machine itself, of which one side can be summed
             out, and of any other machine the Ising problem.
 
@@ -58,7 +58,8 @@ class BoltzmannPrior(Prior):
 
     Law:
         The value of KL has the error of log Z; its gradient that of the negatives, which for persistent chains is asymptotic:
-        a learning rate that outruns their mixing biases it. The prior's own seeds come from torch's global state, so that
+        a learning rate that outruns their mixing biases it. Chains of block Gibbs begin where 100 sweeps from random states
+        lead, others as their sampler makes them. The prior's own seeds come from torch's global state, so that
         `torch.manual_seed` reproduces a run.
 
     References:
@@ -73,7 +74,7 @@ class BoltzmannPrior(Prior):
         *,
         negatives: NegativePhase | None = None,
         witnesses: int = 256,
-        sweeps: int = 5,
+        witness_sweeps: int = 5,
         estimator: PartitionEstimator | None = None,
     ) -> None:
         super().__init__()
@@ -88,9 +89,9 @@ class BoltzmannPrior(Prior):
                 f"estimator must have a method estimate, as AnnealedImportance(), got {estimator!r}"
             )
         self.witnesses = positive_integer("witnesses", witnesses)
-        self.sweeps = positive_integer("sweeps", sweeps)
+        self.witness_sweeps = positive_integer("witness_sweeps", witness_sweeps)
         self._estimates = 0
-        self._negative: Tensor | Draws | None = None
+        self._negative: _Rows | None = None
         self._kept: _Kept | None = None
         self._built: tuple[list[Tensor], Ising] | None = None
 
@@ -102,7 +103,7 @@ class BoltzmannPrior(Prior):
     def advance(self) -> None:
         """Take the next negatives, of the machine as it is now, and move the witnesses on; once before each training step."""
         kept, problem = self._present, self._problem()
-        witnesses = kept.witnesses.carried(problem).walked(problem, self.sweeps)
+        witnesses = kept.witnesses.carried(problem).walked(problem, self.witness_sweeps)
         self._kept = _Kept(witnesses=witnesses, known=kept.follow(problem), problem=problem)
         self._negative = self._drawn()
 
@@ -125,18 +126,23 @@ class BoltzmannPrior(Prior):
             self._kept = _Kept(witnesses, self._estimated(self.estimator), problem)
         return self._kept
 
-    def _drawn(self) -> Tensor | Draws:
-        """Return the next negatives; chains that begin at a row, as those of block Gibbs, begin with all bits off."""
-        return self.negatives.negative(
-            self.machine, self.machine.weight_parameter.new_zeros(1, self.machine.num_visible)
-        )
+    def _drawn(self) -> _Rows:
+        """Return the next negatives. Those that go on from rows of data, as block Gibbs does at first, get rows of the machine."""
+        rows = self._first_rows() if self._negative is None else self._negative.bits
+        visible = rows[..., : self.machine.num_visible].to(self.machine.weight_parameter)
+        found = self.negatives.negative(self.machine, visible)
+        return _Rows(found.bits, found.weights) if isinstance(found, Draws) else _Rows(found, None)
+
+    def _first_rows(self) -> Tensor:
+        seed = derive_seed(self._seed, 2)
+        return bits_from_spins(Witnesses.of(self._problem(), self.witnesses, seed).spins)
 
     def _estimated(self, estimator: PartitionEstimator) -> LogPartition:
-        """Return one more estimate, with a seed of its own: streams 0 and 1 are those of the negatives and the witnesses."""
+        """Return one more estimate, with a seed of its own: streams 0 to 2 are of the negatives, the witnesses and first rows."""
         self._estimates += 1
         restricted = isinstance(self.machine, RestrictedBoltzmannMachine)
         model: Any = self.machine if restricted else self._problem()
-        return estimator.estimate(model, seed=derive_seed(self._seed, 1 + self._estimates))
+        return estimator.estimate(model, seed=derive_seed(self._seed, 2 + self._estimates))
 
     def energy(self, probabilities: Tensor) -> Tensor:
         """Return E_q[E(z)] = E(q) for each row of independent bits, shape (rows,)."""
@@ -156,7 +162,7 @@ class BoltzmannPrior(Prior):
         Raises:
             InvalidSettingError: an impossible count or seed, no sampler, or one at another beta than 1.
         """
-        own = getattr(self.negatives, "sampler", None) or Gibbs(sweeps=100, progress=False)
+        own = Gibbs(sweeps=100, progress=False) if self.negatives.sampler is None else self.negatives.sampler
         return self.machine.sample(own if sampler is None else sampler, count, seed=seed)
 
     def _log_partition(self, like: Tensor) -> Tensor:
@@ -166,7 +172,7 @@ class BoltzmannPrior(Prior):
             return value
         if self._negative is None:
             self._negative = self._drawn()
-        mean = self.machine.mean_energy(self._negative).to(like)
+        mean = self.machine.mean_energy(self._negative.bits, self._negative.weights).to(like)
         return value - (mean - mean.detach())
 
     @property
@@ -184,7 +190,8 @@ class BoltzmannPrior(Prior):
     def get_extra_state(self) -> dict[str, Any]:
         """Return the state of the negatives, the witnesses and the estimate, for `state_dict`."""
         kept = None if self._kept is None else self._kept.state()
-        own = {"seed": self._seed, "estimates": self._estimates, "kept": kept}
+        negative = None if self._negative is None else dict(vars(self._negative))
+        own = {"seed": self._seed, "estimates": self._estimates, "kept": kept, "negative": negative}
         return own | {"negatives": self.negatives.state_dict()}
 
     def set_extra_state(self, state: Mapping[str, Any]) -> None:
@@ -196,22 +203,25 @@ class BoltzmannPrior(Prior):
         self.negatives.load_state_dict(state["negatives"])
         self._seed, self._estimates = state["seed"], state["estimates"]
         self._kept = None if state["kept"] is None else _Kept.from_state(state["kept"])
-        self._negative = None
+        self._negative = None if state["negative"] is None else _Rows(**state["negative"])
 
 
 def _phase(negatives: NegativePhase | None, seed: int) -> NegativePhase:
     if negatives is None:
         return PersistentContrastiveDivergence(chains=256, sweeps=5, seed=seed)
-    if isinstance(negatives, ContrastiveDivergence):
+    if require_phase(negatives).starts_at_data:
         raise InvalidSettingError(
-            "chains of ContrastiveDivergence start at data, and a prior has none; PersistentContrastiveDivergence needs none"
-        )
-    if not isinstance(negatives, NegativePhase):
-        raise InvalidSettingError(
-            f"negatives must be a negative phase such as PersistentContrastiveDivergence(), got {negatives!r}; "
-            "IndependentDraws(sampler, count=...) makes one of a sampler"
+            f"chains of {type(negatives).__name__} start at data, and a prior has none; PersistentContrastiveDivergence needs none"
         )
     return negatives
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """Negatives: rows of bits, and their weights, which sum to one, where they do not count alike."""
+
+    bits: Tensor
+    weights: Tensor | None
 
 
 def _same(one: Tensor, other: Tensor) -> bool:

@@ -16,10 +16,11 @@ from spinlight._errors import InvalidSettingError, InvalidStateError
 from spinlight._random import Seed, derive_seed, resolve_seed, uniform
 from spinlight.ising import SupportsDraw
 from spinlight.latent.base import Prior
-from spinlight.latent.bounds import Elbo, ImportanceWeightedBound
+from spinlight.latent.bounds import Elbo
 from spinlight.latent.likelihoods import BernoulliLikelihood, Likelihood
 from spinlight.latent.relaxations.base import Relaxation
 from spinlight.latent.relaxations.spike import SpikeAndExponential
+from spinlight.training import ImportanceWeightedBound
 
 Representation = Literal["probabilities", "bits", "logits"]
 
@@ -53,7 +54,7 @@ class QVAE(nn.Module):
         >>> qvae = QVAE(nn.Linear(6, 3), nn.Linear(3, 6), BernoulliPrior(3))
         >>> x = torch.tensor([[0.0, 1.0, 0.0, 1.0, 1.0, 0.0]])
         >>> qvae.training_loss(x).backward()
-        >>> bool(qvae.importance_weighted_bound(x, samples=1000, seed=1).value < 0)
+        >>> bool(qvae.importance_weighted_bound(x, draws=1000, seed=1).value < 0)
         True
     """
 
@@ -115,9 +116,9 @@ class QVAE(nn.Module):
 
     @torch.no_grad()
     def importance_weighted_bound(
-        self, x: Tensor, *, samples: int = 100, seed: Seed = None, chunk: int = 4096
+        self, x: Tensor, *, draws: int = 100, seed: Seed = None, chunk: int = 4096
     ) -> ImportanceWeightedBound:
-        """Return a lower bound on the mean log p(x) that rises to it with the number of samples.
+        """Return a lower bound on the mean log p(x) that rises to it with the number of draws.
 
         L_k = log (1/k) sum_i p(x | zeta_i) p(z_i) / q(z_i | x),  z_i ~ q(z | x),  zeta_i ~ r(zeta | z_i)
 
@@ -127,7 +128,7 @@ class QVAE(nn.Module):
 
         Args:
             x: data, shape (rows, ...).
-            samples: k, at least 1.
+            draws: k, at least 1.
             seed: integer, generator, or None for fresh entropy.
             chunk: rows that the decoder gets at once: the measure of memory.
 
@@ -136,30 +137,30 @@ class QVAE(nn.Module):
             for twice its standard error.
 
         Raises:
-            InvalidSettingError: samples or chunk below 1, or an impossible seed.
+            InvalidSettingError: draws or chunk below 1, or an impossible seed.
             InvalidStateError: as `elbo`.
 
         Cost:
-            samples * rows passes of the decoder, and one of the encoder.
+            draws * rows passes of the decoder, and one of the encoder.
         """
-        samples, chunk = positive_integer("samples", samples), positive_integer("chunk", chunk)
+        draws, chunk = positive_integer("draws", draws), positive_integer("chunk", chunk)
         if not len(x):
             raise InvalidStateError("there are no rows to bound the likelihood of")
         generator = torch.Generator(x.device).manual_seed(resolve_seed(seed))
         known = self.prior.log_partition
         with _evaluating(self):
-            parts = [self._log_mean_weight(rows, samples, chunk, generator) for rows in x.split(chunk)]
+            parts = [self._log_mean_weight(rows, draws, chunk, generator) for rows in x.split(chunk)]
         values = torch.cat(parts).cpu() - known.value
-        return ImportanceWeightedBound(values, known.standard_error, known.method, samples)
+        return ImportanceWeightedBound(values, known.standard_error, known.method, draws)
 
-    def _log_mean_weight(self, x: Tensor, samples: int, chunk: int, generator: torch.Generator) -> Tensor:
+    def _log_mean_weight(self, x: Tensor, draws: int, chunk: int, generator: torch.Generator) -> Tensor:
         """Return the bound of each row but for log Z, float64, a number of samples at a time."""
         logits, most = self.encode(x), max(1, chunk // len(x))
         total = torch.full((len(x),), -math.inf, dtype=torch.float64, device=x.device)
-        for first in range(0, samples, most):
-            weights = self._log_weights(x, logits, min(most, samples - first), generator)
+        for first in range(0, draws, most):
+            weights = self._log_weights(x, logits, min(most, draws - first), generator)
             total = torch.logaddexp(total, torch.logsumexp(weights, 0))
-        return total - math.log(samples)
+        return total - math.log(draws)
 
     def _log_weights(self, x: Tensor, logits: Tensor, count: int, generator: torch.Generator) -> Tensor:
         """Return log p(x | zeta) - E(z) - log q(z | x) of `count` draws for each row, float64, shape (count, rows)."""

@@ -18,32 +18,30 @@ from spinlight.samplers import ChainState, Gibbs
 
 @dataclass(frozen=True, eq=False)
 class Witnesses:
-    """Weighted states of one problem, and their energies there.
+    """States of one problem, which count alike, and their energies there.
 
     Args:
         spins: -1/+1, int8, shape (chains, sites), on the CPU.
-        weights: they sum to one; float64, shape (chains,).
         energies: E(s) of the problem that `log_ratio` starts from; float64, shape (chains,).
         seed: names the random streams.
         sweeps: Gibbs sweeps done so far.
     """
 
     spins: Tensor
-    weights: Tensor
     energies: Tensor
     seed: int
     sweeps: int
 
     @staticmethod
     def of(problem: Ising, count: int, seed: int) -> Witnesses:
-        """Return chains after 100 Gibbs sweeps from random states, weighted alike."""
+        """Return chains after 100 Gibbs sweeps from random states."""
         state = _GIBBS.step(problem, _GIBBS.init(problem, count, seed=seed), _FIRST_SWEEPS)
-        return Witnesses(state.spins, _alike(count), problem.energy(state.spins), state.seed, state.sweeps)
+        return Witnesses(state.spins, problem.energy(state.spins), state.seed, state.sweeps)
 
     def log_ratio(self, problem: Ising) -> tuple[float, float]:
         """Return log Z' - log Z of a problem near the one the states were drawn from, and its standard error.
 
-        log Z' - log Z = log sum_i w_i exp(E(s_i) - E'(s_i))
+        log Z' - log Z = log (1/n) sum_i exp(E(s_i) - E'(s_i))
 
         The error is NaN where fewer than ten states carry the mean: the spread of such ratios says nothing about it.
 
@@ -56,11 +54,10 @@ class Witnesses:
             return 0.0, 0.0
         peak = change.max()
         ratios = (change - peak).exp()
-        shares = self.weights * ratios
-        mean = shares.sum()
-        if mean.square() < FEWEST_EFFECTIVE * shares.square().sum():
+        count, mean = len(ratios), ratios.mean()
+        if count * mean.square() < FEWEST_EFFECTIVE * ratios.square().mean():
             return float(mean.log() + peak), math.nan
-        error = (self.weights * (ratios - mean)).square().sum().sqrt() / mean
+        error = (ratios - mean).square().mean().sqrt() / (mean * math.sqrt(count))
         return float(mean.log() + peak), float(error)
 
     def at(self, problem: Ising) -> Witnesses:
@@ -68,16 +65,16 @@ class Witnesses:
         return replace(self, energies=problem.energy(self.spins))
 
     def carried(self, problem: Ising) -> Witnesses:
-        """Return the states resampled in proportion to w_i exp(E(s_i) - E'(s_i)): weighted alike, they belong to `problem`.
+        """Return the states resampled in proportion to exp(E(s_i) - E'(s_i)): they belong to `problem`.
 
-        Systematic resampling: state i is kept n w_i times, rounded up or down by one random offset.
+        Systematic resampling: state i is kept n times its share, rounded up or down by one random offset.
         """
         there = problem.energy(self.spins)
-        edges = torch.cumsum(torch.softmax(self.weights.log() + self.energies - there, 0), 0)
+        edges = torch.cumsum(torch.softmax(self.energies - there, 0), 0)
         count = len(edges)
         points = (torch.arange(count) + uniform(derive_seed(self.seed, self.sweeps))) / count
         kept = torch.searchsorted(edges, points).clamp_max(count - 1)
-        return replace(self, spins=self.spins[kept], weights=_alike(count), energies=there[kept])
+        return replace(self, spins=self.spins[kept], energies=there[kept])
 
     def walked(self, problem: Ising, sweeps: int) -> Witnesses:
         """Return the states after some more Gibbs sweeps in `problem`, to which they belong."""
@@ -91,13 +88,9 @@ class Witnesses:
     @staticmethod
     def from_state(state: Mapping[str, Any]) -> Witnesses:
         """Return what `state` described."""
-        tensors = {name: state[name].cpu() for name in ("spins", "weights", "energies")}
+        tensors = {name: state[name].cpu() for name in ("spins", "energies")}
         return Witnesses(**tensors, seed=state["seed"], sweeps=state["sweeps"])
 
 
 _GIBBS = Gibbs(progress=False)
 _FIRST_SWEEPS = 100
-
-
-def _alike(count: int) -> Tensor:
-    return torch.full((count,), 1 / count, dtype=torch.float64)

@@ -134,20 +134,21 @@ class AbstractBoltzmannMachine(nn.Module, ABC):
         Raises:
             InvalidStateError: no rows at all, rows of a number of units that is not expected, or values outside [0, 1].
         """
-        return self.mean_energy(positive) - self.mean_energy(negative)
+        return self._mean_energy(positive) - self._mean_energy(negative)
 
-    def mean_energy(self, rows: Tensor | Draws) -> Tensor:
-        """Return the mean over rows of what `objective` averages: E(x), or -log sum_h exp(-E(v, h)) where the machine sums h out.
+    def mean_energy(self, bits: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Return the mean over rows of what `objective` averages: E(x), or F(v) = -log sum_h exp(-E(v, h)) where h is summed out.
 
-        Its gradient over samples of the model is that of -log Z.
+        Over samples of the model its gradient is that of -log Z.
 
         Args:
-            rows: as of `objective`.
+            bits: 0/1, shape (..., units): of all units, or of the visible ones for a machine that sums the hidden ones out.
+            weights: of the rows, shape `bits.shape[:-1]`; they sum to one over the last axis. None: the rows count alike.
 
         Raises:
             InvalidStateError: as `objective`.
         """
-        return mean_over(rows, self._row_energy(rows.bits if isinstance(rows, Draws) else rows))
+        return weighted_mean(self._row_energy(bits), weights)
 
     def sample(self, sampler: SupportsDraw, count: int, *, clamped: Tensor | None = None, seed: Seed = None) -> Tensor:
         """Return samples of all units, drawn by any sampler.
@@ -200,6 +201,9 @@ class AbstractBoltzmannMachine(nn.Module, ABC):
     def _row_energy(self, bits: Tensor) -> Tensor:
         """Return the energy that the objective averages; machines that sum hidden units out do it here."""
         return self.energy(bits)
+
+    def _mean_energy(self, rows: Tensor | Draws) -> Tensor:
+        return mean_over(rows, self._row_energy(rows.bits if isinstance(rows, Draws) else rows))
 
     def _clamped(self, clamped: Tensor) -> Tensor:
         if self.num_hidden == 0:
@@ -254,11 +258,14 @@ class SupportsGibbsStep(TrainableMachine, Protocol):
 
 def mean_over(rows: Tensor | Draws, energies: Tensor) -> Tensor:
     """Return the mean of one energy per row, each row of draws by its weight; the problems of a batch count alike."""
+    return weighted_mean(energies, rows.weights if isinstance(rows, Draws) else None)
+
+
+def weighted_mean(energies: Tensor, weights: Tensor | None) -> Tensor:
+    """Return the mean of energies whose weights sum to one over the last axis, or which count alike."""
     if energies.numel() == 0:
         raise InvalidStateError("the objective is a mean over rows, and one side has none; pass at least one row")
-    if not isinstance(rows, Draws):
-        return energies.mean()
-    return (rows.weights.to(energies) * energies).sum(-1).mean()
+    return energies.mean() if weights is None else (weights.to(energies) * energies).sum(-1).mean()
 
 
 def require_unit_beta(sampler: SupportsDraw) -> None:
@@ -273,18 +280,18 @@ def require_unit_beta(sampler: SupportsDraw) -> None:
         )
 
 
-def require_memory(weights: int) -> None:
-    """Refuse more weights, float32, than this computer's memory holds, before anything is made.
+def require_memory(size: int) -> None:
+    """Refuse parameters that take more bytes than this computer's whole memory, before any are made.
 
     Raises:
         ProblemTooLargeError: naming both.
     """
     if not hasattr(os, "sysconf"):
         return
-    available, needed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), 4 * weights
-    if needed > available:
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if size > total:
         raise ProblemTooLargeError(
-            f"{weights:.3g} weights take {needed / 2**30:,.0f} GiB, and this computer has {available / 2**30:,.0f}; take fewer units"
+            f"the weights take {size / 2**30:,.0f} GiB, and this computer has {total / 2**30:,.0f}; take fewer units"
         )
 
 

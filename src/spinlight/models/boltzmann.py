@@ -9,10 +9,10 @@ from spinlight._checks import nonnegative_integer, nonnegative_number, positive_
 from spinlight._errors import InvalidProblemError, InvalidSettingError
 from spinlight.ising import Ising
 from spinlight.models.base import require_memory
-from spinlight.models.pairs import PairwiseMachine
+from spinlight.models.pairs import AbstractPairwiseMachine
 
 
-class BoltzmannMachine(PairwiseMachine):
+class BoltzmannMachine(AbstractPairwiseMachine):
     """A Boltzmann machine in which every pair of units is connected.
 
     E(x) = - b.x - sum_{i<j} W_ij x_i x_j
@@ -42,8 +42,8 @@ class BoltzmannMachine(PairwiseMachine):
         if hidden >= nodes:
             raise InvalidSettingError(f"num_hidden must leave a visible unit of {nodes}, got {hidden}")
         scale = nonnegative_number("initial_scale", initial_scale)
-        require_memory(nodes * (nodes - 1) // 2)
-        super().__init__(nodes - hidden, hidden, torch.triu_indices(nodes, nodes, 1), scale, saved=False)
+        require_memory((4 + 16) * nodes * (nodes - 1) // 2)  # a weight, and two numbers of units
+        super().__init__(torch.arange(nodes) >= nodes - hidden, torch.triu_indices(nodes, nodes, 1), scale)
 
     @torch.no_grad()
     def set_weights(self, biases: Tensor, weights: Tensor) -> None:

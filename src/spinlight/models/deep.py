@@ -16,7 +16,7 @@ from spinlight._errors import InvalidSettingError, InvalidStateError
 from spinlight._random import Seed, derive_seed, resolve_seed
 from spinlight.ising import SupportsDraw
 from spinlight.ising.bits import random_bits
-from spinlight.models.base import unit_values
+from spinlight.models.base import require_memory, unit_values
 from spinlight.models.restricted import RestrictedBoltzmannMachine
 
 
@@ -40,6 +40,7 @@ class DeepBeliefNetwork(nn.Module):
 
     Raises:
         InvalidSettingError: fewer than two layers, sizes below 1, or a negative scale.
+        ProblemTooLargeError: more weights than this computer's memory holds.
 
     References:
         Hinton, Osindero & Teh (2006), A fast learning algorithm for deep belief nets; Glorot & Bengio (2010), Understanding the
@@ -57,6 +58,7 @@ class DeepBeliefNetwork(nn.Module):
         scale = nonnegative_number("initial_scale", initial_scale)
         super().__init__()
         self.sizes = _layer_sizes(sizes)
+        require_memory(2 * 4 * sum(lower * upper for lower, upper in pairwise(self.sizes)))  # one way up and one down
         directed = tuple(pairwise(self.sizes[:-1]))
         self.generative = nn.ModuleList(nn.Linear(upper, lower) for lower, upper in directed)
         self.recognition = nn.ModuleList(nn.Linear(lower, upper) for lower, upper in directed)

@@ -57,7 +57,7 @@ class GaussianBernoulliRBM(nn.Module):
         super().__init__()
         self.num_visible = positive_integer("num_visible", num_visible)
         self.num_hidden = positive_integer("num_hidden", num_hidden)
-        require_memory(self.num_visible * self.num_hidden)
+        require_memory(4 * self.num_visible * self.num_hidden)
         self.weight = nn.Parameter(scale * torch.randn(num_visible, num_hidden))
         self.visible_bias = nn.Parameter(torch.zeros(num_visible))
         self.hidden_bias = nn.Parameter(torch.zeros(num_hidden))

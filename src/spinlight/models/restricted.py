@@ -42,7 +42,7 @@ class RestrictedBoltzmannMachine(AbstractBoltzmannMachine):
     def __init__(self, num_visible: int, num_hidden: int, *, initial_scale: float = 0.01) -> None:
         scale = nonnegative_number("initial_scale", initial_scale)
         super().__init__(num_visible, positive_integer("num_hidden", num_hidden))
-        require_memory(self.num_visible * self.num_hidden)
+        require_memory(4 * self.num_visible * self.num_hidden)
         self.weight = nn.Parameter(scale * torch.randn(num_visible, num_hidden))
         self.visible_bias = nn.Parameter(torch.zeros(num_visible))
         self.hidden_bias = nn.Parameter(torch.zeros(num_hidden))

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
-from typing import Any
+from collections.abc import Hashable, Iterable
 
 import torch
 from torch import Tensor
 
 from spinlight._checks import nonnegative_number
-from spinlight._errors import InvalidStateError
 from spinlight.ising import Ising, clamp, ising_from_bits, spins_from_bits
 from spinlight.models.base import unit_values
 from spinlight.models.graphs import numbered
-from spinlight.models.pairs import PairwiseMachine
+from spinlight.models.pairs import AbstractPairwiseMachine
 
 
-class SparseBoltzmannMachine(PairwiseMachine):
+class SparseBoltzmannMachine(AbstractPairwiseMachine):
     """A Boltzmann machine in which only the edges of a graph connect units.
 
     E(x) = - b.x - sum_edges W_e x_i x_j
@@ -46,8 +44,9 @@ class SparseBoltzmannMachine(PairwiseMachine):
 
     def __init__(self, graph: object, hidden: Iterable[Hashable] = (), *, initial_scale: float = 0.01) -> None:
         scale, found = nonnegative_number("initial_scale", initial_scale), numbered(graph, hidden)
-        # The pairs are saved with the weights: which edge a weight belongs to is not known from its size.
-        super().__init__(len(found.nodes) - found.num_hidden, found.num_hidden, found.pairs, scale, saved=True)
+        super().__init__(found.hidden, found.pairs, scale)
+        # Saved with the weights: which edge a weight belongs to is not known from its size.
+        self.register_buffer("pairs", found.pairs)
         self.nodes = found.nodes
 
     def energy(self, bits: Tensor) -> Tensor:
@@ -73,12 +72,3 @@ class SparseBoltzmannMachine(PairwiseMachine):
     def extra_repr(self) -> str:
         """Show the sizes."""
         return f"num_visible={self.num_visible}, num_hidden={self.num_hidden}, edges={len(self.pair_weights)}"
-
-    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *arguments: Any) -> None:
-        """Refuse the weights of another graph, which a machine with as many edges would take for its own."""
-        saved = state_dict.get(prefix + "pairs")
-        if saved is not None and not torch.equal(saved.to(self.pairs), self.pairs):
-            raise InvalidStateError(
-                f"the saved weights are of another graph, or of other hidden nodes, than those of {self!r}; make the machine as it was"
-            )
-        super()._load_from_state_dict(state_dict, prefix, *arguments)

@@ -16,7 +16,12 @@ from spinlight.training.contrastive import ContrastiveDivergence, PersistentCont
 from spinlight.training.deep import UpDown, likelihood_bound, pretrain
 from spinlight.training.descent import Descent
 from spinlight.training.drawn_partition import DrawnPartition
-from spinlight.training.likelihood import LogLikelihood, SupportsFreeEnergy, log_likelihood
+from spinlight.training.likelihood import (
+    ImportanceWeightedBound,
+    LogLikelihood,
+    SupportsFreeEnergy,
+    log_likelihood,
+)
 from spinlight.training.multihistogram import TemperedPartition
 from spinlight.training.partition import (
     AnnealedImportance,
@@ -27,7 +32,7 @@ from spinlight.training.partition import (
 )
 from spinlight.training.phases import IndependentDraws, NegativePhase, complete
 from spinlight.training.reuse import ReusedDraws
-from spinlight.training.reverse_likelihood import LikelihoodBound, ReverseAnnealedLikelihood
+from spinlight.training.reverse_likelihood import ReverseAnnealedBound, ReverseAnnealedLikelihood
 
 if TYPE_CHECKING:
     from spinlight.training.fit import FittedMachine, fit_machine
@@ -64,9 +69,9 @@ __all__ = [
     "ExactPartition",
     "FittedMachine",
     "GradientMonitor",
+    "ImportanceWeightedBound",
     "IndependentDraws",
     "InterruptedFitError",
-    "LikelihoodBound",
     "LikelihoodMonitor",
     "LogLikelihood",
     "NegativePhase",
@@ -74,6 +79,7 @@ __all__ = [
     "PersistentContrastiveDivergence",
     "ReusedDraws",
     "ReverseAnnealed",
+    "ReverseAnnealedBound",
     "ReverseAnnealedLikelihood",
     "RowsDataModule",
     "SupportsFreeEnergy",

@@ -42,6 +42,8 @@ class ContrastiveDivergence(NegativePhase):
         Hinton (2002), Training products of experts by minimizing contrastive divergence.
     """
 
+    starts_at_data = True
+
     def __init__(self, sampler: MarkovChain | None = None, *, sweeps: int = 1, seed: Seed = None) -> None:
         if sampler is not None:
             _require_walk(sampler, (MarkovChain,))

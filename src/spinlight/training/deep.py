@@ -19,8 +19,8 @@ from spinlight.models import DeepBeliefNetwork
 from spinlight.models.base import equal_rows, unit_values
 from spinlight.training.contrastive import PersistentContrastiveDivergence
 from spinlight.training.descent import Descent
-from spinlight.training.likelihood import LogLikelihood
-from spinlight.training.phases import NegativePhase
+from spinlight.training.likelihood import ImportanceWeightedBound
+from spinlight.training.phases import NegativePhase, require_phase
 
 
 def pretrain(
@@ -109,11 +109,7 @@ class UpDown:
     """
 
     def __init__(self, negatives: NegativePhase, *, seed: Seed = None) -> None:
-        if not isinstance(negatives, NegativePhase):
-            raise InvalidSettingError(
-                f"negatives must be a negative phase such as ContrastiveDivergence(), got {type(negatives).__name__}"
-            )
-        self.negatives = negatives
+        self.negatives = require_phase(negatives)
         self._seed, self._calls = resolve_seed(seed), 0
 
     def objective(self, network: DeepBeliefNetwork, data: Tensor) -> Tensor:
@@ -148,7 +144,7 @@ class UpDown:
 @torch.no_grad()
 def likelihood_bound(
     network: DeepBeliefNetwork, rows: Tensor, *, partition: LogPartition, draws: int = 1, seed: Seed = None
-) -> LogLikelihood:
+) -> ImportanceWeightedBound:
     """Return a lower bound on the mean over data rows of log p(v), by importance sampling from the way up.
 
     log p(v) >= E log (1/K sum_k w_k) - log Z,  w_k = exp(-F_top(h_{L-1})) prod_{l < L-1} p(h_l | h_{l+1}) / q(h_{l+1} | h_l)
@@ -180,7 +176,7 @@ def likelihood_bound(
         >>> from spinlight.training import ExactPartition
         >>> network = DeepBeliefNetwork([2, 3, 1], initial_scale=0.0)  # four states, all equally likely
         >>> print(likelihood_bound(network, torch.eye(2), partition=ExactPartition().estimate(network.top), seed=0))
-        -1.386 +/- 0.000 (2 rows) +/- 0.000 (log Z by enumeration)
+        >= -1.386 +/- 0.000 (2 rows) +/- 0.000 (log Z by enumeration), 1 draws per row
     """
     if not isinstance(partition, LogPartition):
         raise InvalidSettingError(
@@ -197,7 +193,7 @@ def likelihood_bound(
     sums = torch.logsumexp(torch.cat(weights, -1), 0) - math.log(count)
     if not bool(sums.isfinite().all()):
         raise InvalidProblemError("the weights of the rows are NaN or infinite; is the learning rate too high?")
-    return LogLikelihood(sums - partition.value, partition.standard_error, partition.method)
+    return ImportanceWeightedBound(sums - partition.value, partition.standard_error, partition.method, count)
 
 
 _ROWS = 4096

@@ -50,7 +50,7 @@ class FittedMachine:
 
     Args:
         model: the trained machine.
-        likelihood: of the held-out rows.
+        likelihood: of the test rows.
         metrics: everything measured, as plain JSON values; the content of metrics.json.
         files: what was written.
     """
@@ -98,7 +98,9 @@ def fit_machine(
         raise InvalidSettingError(
             "a fit reports the likelihood of test rows; give the data some: RowsDataModule(..., test=rows)"
         )
-    data_rows(task.model, data.test)
+    for part in (data.valid, data.test):
+        if part is not None:
+            data_rows(task.model, part)
     if resume and not (folder / CHECKPOINT).is_file():
         raise InvalidSettingError(f"{folder / CHECKPOINT} is not there to go on from; leave resume out to start anew")
     if resume:
@@ -249,7 +251,7 @@ class _History(pl.Callback):
 
 
 def _about(task: EnergyTask, data: RowsDataModule, epochs: int, optimizer: Optimizer) -> dict[str, Any]:
-    sampler = getattr(task.negatives, "sampler", None)
+    sampler = task.negatives.sampler
     rates = {name: value for name, value in optimizer.defaults.items() if isinstance(value, (bool, int, float, tuple))}
     return {
         "machine": repr(task.model),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -13,7 +12,7 @@ from spinlight._checks import bits_of
 from spinlight._errors import InvalidProblemError, InvalidSettingError, InvalidStateError, ProblemTooLargeError
 from spinlight.ising import LogPartition, log_partition
 from spinlight.models import AbstractBoltzmannMachine
-from spinlight.training.row_mean import RowMean
+from spinlight.training.row_mean import NormalizedRowMean
 
 MOST_HIDDEN = 28
 """Connected hidden units that are summed out, row by row: 2^28 states take about a second."""
@@ -31,8 +30,7 @@ class SupportsFreeEnergy(Protocol):
         ...
 
 
-@dataclass(frozen=True, eq=False)
-class LogLikelihood(RowMean):
+class LogLikelihood(NormalizedRowMean):
     """The mean log-likelihood of data rows, in nats per row, and its two independent errors.
 
     Args:
@@ -43,25 +41,23 @@ class LogLikelihood(RowMean):
         method: where log Z comes from, in words.
     """
 
-    log_partition_error: float
-    method: str
 
-    @property
-    def standard_error(self) -> float:
-        """Both errors together, sqrt(row_error^2 + log_partition_error^2)."""
-        return math.hypot(self.row_error, self.log_partition_error)
+@dataclass(frozen=True, eq=False)
+class ImportanceWeightedBound(NormalizedRowMean):
+    """An importance-weighted lower bound on the mean log-likelihood, in nats per row, and its two independent errors.
 
-    @property
-    def pessimistic(self) -> float:
-        """The value with log Z two standard errors higher: what to set against a published number."""
-        return self.value - 2 * self.log_partition_error
+    Args:
+        per_row: the bound of each row, float64, shape (rows,); `row_error` is of the choice of rows and of their draws.
+        log_partition_error: as of `LogLikelihood`.
+        method: where log Z comes from, in words.
+        draws: K, importance samples for each row.
+    """
+
+    draws: int
 
     def __str__(self) -> str:
         """Show the value with both errors."""
-        return (
-            f"{self.value:.3f} +/- {self.row_error:.3f} ({self.rows} rows) +/- {self.log_partition_error:.3f} "
-            f"(log Z by {self.method})"
-        )
+        return f">= {super().__str__()}, {self.draws} draws per row"
 
 
 def log_likelihood(

@@ -6,13 +6,13 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from spinlight._checks import bits_of, positive_integer
-from spinlight._errors import InvalidStateError, UncalibratedWarning
+from spinlight._errors import InvalidSettingError, InvalidStateError, UncalibratedWarning
 from spinlight._random import Seed, bernoulli, derive_seed, resolve_seed
 from spinlight.ising import Draws, SupportsDraw, spins_from_bits
 from spinlight.models import AbstractBoltzmannMachine, RestrictedBoltzmannMachine, TrainableMachine
@@ -73,6 +73,10 @@ class NegativePhase(ABC):
     """
 
     latest: Tensor | Draws | None = None
+    sampler: Any = None
+    """Where the samples come from, for phases that have one."""
+    starts_at_data: ClassVar[bool] = False
+    """Whether every call begins at rows of data: of no use where there are none, as for the prior of a latent space."""
 
     def __init__(self, seed: Seed) -> None:
         self._seed = resolve_seed(seed)
@@ -125,8 +129,7 @@ class NegativePhase(ABC):
     @property
     def _kind(self) -> str:
         """The class, and that of the sampler where there is one."""
-        sampler = getattr(self, "sampler", None)
-        return type(self).__name__ + (f"({type(sampler).__name__})" if sampler is not None else "")
+        return type(self).__name__ + (f"({type(self.sampler).__name__})" if self.sampler is not None else "")
 
     def branch(self, number: int) -> None:
         """Take streams that no phase of the same seed and another number takes: for processes that train together."""
@@ -161,6 +164,16 @@ class IndependentDraws(NegativePhase):
     def negative(self, model: TrainableMachine, data: Tensor) -> Draws:
         """Return `count` draws of the model, with their weights; the data are not used."""
         return self.sampler.draw(model.to_ising(), self.count, seed=self.next_seed())
+
+
+def require_phase(negatives: object) -> NegativePhase:
+    """Return a negative phase, or refuse what is none."""
+    if not isinstance(negatives, NegativePhase):
+        raise InvalidSettingError(
+            f"negatives must be a negative phase such as PersistentContrastiveDivergence(), got {negatives!r}; "
+            "IndependentDraws(sampler, count=...) makes one of a sampler"
+        )
+    return negatives
 
 
 def require_boltzmann(sampler: SupportsDraw, *, stacklevel: int) -> None:

@@ -25,7 +25,7 @@ _CHAINS = 4096
 
 
 @dataclass(frozen=True, eq=False)
-class LikelihoodBound(RowMean):
+class ReverseAnnealedBound(RowMean):
     """A lower bound, in expectation, on the mean log-likelihood of data rows under the annealing model, in nats per row.
 
     Args:
@@ -81,7 +81,7 @@ class ReverseAnnealedLikelihood:
         positive_integer("steps", self.steps)
         object.__setattr__(self, "base_rows", kept_rows(self.base_rows))
 
-    def estimate(self, model: AbstractBoltzmannMachine, rows: Tensor, *, seed: Seed = None) -> LikelihoodBound:
+    def estimate(self, model: AbstractBoltzmannMachine, rows: Tensor, *, seed: Seed = None) -> ReverseAnnealedBound:
         """Return the mean over data rows of log(mean weight).
 
         A restricted machine moves by block Gibbs of its visible units. Any other moves by heat-bath sweeps, of all units from the last
@@ -110,7 +110,7 @@ class ReverseAnnealedLikelihood:
             )
         )
         method = f"reverse annealing of data, {self.chains} chains of {self.steps} steps each"
-        return LikelihoodBound(logs, error, method)
+        return ReverseAnnealedBound(logs, error, method)
 
 
 def reverse_log_weights(

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import lightning.pytorch as pl
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 
 from spinlight._checks import fraction
-from spinlight._errors import InvalidStateError
+from spinlight._errors import InvalidSettingError, InvalidStateError
 from spinlight._random import Seed, derive_seed, resolve_seed
 from spinlight.training.batches import Batches, Draw
 
@@ -51,7 +49,7 @@ class RowsDataModule(pl.LightningDataModule):
     ) -> None:
         super().__init__()
         resolved = resolve_seed(seed)
-        self.train = train
+        self.train, self._alike = train, True
         self.batches = Batches(train, batch_size, draw=draw, seed=resolved if seed is not None else None)
         self.valid, self.test = (
             None if part is None else _drawn(part, train, draw, derive_seed(resolved, stream))
@@ -63,8 +61,8 @@ class RowsDataModule(pl.LightningDataModule):
         cls,
         rows: Tensor,
         *,
-        valid: float = 0.1,
-        test: float = 0.1,
+        valid: float | Tensor = 0.1,
+        test: float | Tensor = 0.1,
         batch_size: int = 100,
         draw: Draw | None = None,
         seed: Seed = None,
@@ -73,27 +71,45 @@ class RowsDataModule(pl.LightningDataModule):
 
         Args:
             rows: shape (count, features).
-            valid: share of the rows, in [0, 1); with 0 there is no such part.
+            valid: share of the rows, in [0, 1), 0 for no such part; or a part that is known.
             test: likewise.
             batch_size: as of the class, like what follows.
             draw: as of the class.
-            seed: of the parts too.
+            seed: of the parts too. Processes that train together need one: each would pick parts of its own.
 
         Raises:
             InvalidSettingError: a share outside [0, 1).
             InvalidStateError: too few rows for parts of these shares, one row each at least.
         """
-        shares, resolved = [fraction("valid", valid), fraction("test", test)], resolve_seed(seed)
-        counts = [max(1, round(share * len(rows))) if share else 0 for share in shares]
-        if sum(counts) >= len(rows):
-            raise InvalidStateError(f"there are {len(rows)} rows, too few to set {sum(counts)} of them apart")
+        known: dict[str, Tensor | None] = {}
+        shares, resolved = {}, resolve_seed(seed)
+        for name, part in (("valid", valid), ("test", test)):
+            if isinstance(part, Tensor):
+                known[name] = part
+            else:
+                shares[name] = fraction(name, part)
+        counts = {name: max(1, round(share * len(rows))) for name, share in shares.items() if share}
+        left = len(rows) - sum(counts.values())
+        if left < 1:
+            raise InvalidStateError(f"there are {len(rows)} rows, too few to set {len(rows) - left} of them apart")
         order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(resolved)).to(rows.device)
-        watched, quoted, trained = (rows[picks] for picks in order.split([*counts, len(rows) - sum(counts)]))
-        parts: Sequence[Tensor | None] = [part if len(part) else None for part in (watched, quoted)]
-        return cls(trained, valid=parts[0], test=parts[1], batch_size=batch_size, draw=draw, seed=seed)
+        picks = order.split([*counts.values(), left])
+        known |= {name: rows[at] for name, at in zip(counts, picks, strict=False)}
+        module = cls(rows[picks[-1]], **known, batch_size=batch_size, draw=draw, seed=seed)
+        module._alike = seed is not None or not counts
+        return module
 
     def train_dataloader(self) -> Batches:
-        """Return the batches of the training rows; the same at every call, so that they go on where they stand."""
+        """Return the batches of the training rows; the same at every call, so that they go on where they stand.
+
+        Raises:
+            InvalidSettingError: several processes, each of which picked parts of its own.
+        """
+        if not self._alike and distributed.is_available() and distributed.is_initialized():
+            raise InvalidSettingError(
+                "parts that were picked without a seed are others in every process, and one would train on another's test rows; give "
+                "RowsDataModule.split a seed"
+            )
         return self.batches
 
 

@@ -18,7 +18,7 @@ from spinlight.models import AbstractBoltzmannMachine, TrainableMachine
 from spinlight.samplers import Gibbs
 from spinlight.training.batches import Batches
 from spinlight.training.centring import CentredGradient
-from spinlight.training.phases import NegativePhase, complete
+from spinlight.training.phases import NegativePhase, complete, require_phase
 
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], Optimizer]
 MakeSchedule = Callable[[Optimizer, int], LRScheduler]
@@ -72,13 +72,9 @@ class EnergyTask(pl.LightningModule):
         super().__init__()
         if not isinstance(model, nn.Module) or not callable(getattr(model, "objective", None)):
             raise InvalidSettingError(f"model must be a Boltzmann machine, got {type(model).__name__}")
-        if not isinstance(negatives, NegativePhase):
-            raise InvalidSettingError(
-                f"negatives must be a negative phase such as PersistentContrastiveDivergence(), got {type(negatives).__name__}"
-            )
         if centring is not None and id(centring.model) != id(model):
             raise InvalidSettingError("centring must be of the model that is trained: CentredGradient(model)")
-        self.model, self.negatives, self.centring = model, negatives, centring
+        self.model, self.negatives, self.centring = model, require_phase(negatives), centring
         self.hidden_sampler = Gibbs(sweeps=20, progress=False) if hidden_sampler is None else hidden_sampler
         self._make_optimizer: MakeOptimizer = partial(torch.optim.Adam, lr=1e-3) if optimizer is None else optimizer
         self._make_schedule, self._constraint = schedule, constraint
