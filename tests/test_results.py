@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from spinlight._errors import InvalidSettingError
-from spinlight._results import Results, plain
+from spinlight._plain import plain
+from spinlight._results import Results
 
 
 def test_numbers_that_are_not_finite_become_null() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import math
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,15 +13,6 @@ from typing import Any
 
 from spinlight._errors import InvalidSettingError
 from spinlight._signals import interrupts_wait
-
-
-def plain(value: Any) -> Any:
-    """Return a value made of dictionaries and lists with None, JSON's null, for every number that is not finite."""
-    if isinstance(value, dict):
-        return {key: plain(part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [plain(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class Results:

@@ -39,11 +39,18 @@ def test_the_restricted_machine_is_quoted_with_log_partition_two_errors_higher(s
     assert abs(likelihood.peers["RAISE less AIS, on 500 rows"]) < 5
 
 
-def test_learning_ends_at_the_mean_of_the_last_steps_and_the_same_seed_at_the_same_machine(small: Mnist) -> None:
+def test_learning_ends_at_the_mean_of_the_last_steps_and_the_same_seed_at_the_same_machine(
+    small: Mnist, monkeypatch: pytest.MonkeyPatch
+) -> None:
     levels = small.train.intensities
     one, again, other = (images.trained_rbm(levels, 2, seed).weight for seed in (0, 0, 1))
     assert torch.equal(one, again)
     assert not torch.equal(one, other)
+    monkeypatch.setattr(images, "AVERAGING", 0.0)
+    last = images.trained_rbm(
+        levels, 2, 0
+    ).weight  # of ten steps; the mean is that of the last one and the one before it
+    assert 0 < float((one - last).abs().max()) < 0.1 * float((one - other).abs().max())
 
 
 def test_the_gain_of_a_boltzmann_prior_is_two_errors_of_log_partition_lower(

@@ -78,6 +78,12 @@ def test_a_recipe_learns(recipe, kind: type, words: str, monkeypatch: pytest.Mon
     assert -3.35 < value < -2.9
 
 
+def test_decay_makes_weights_small_and_leaves_biases_alone() -> None:
+    free, held = (machines.Recipe(4, decay=decay).trained(SET.train, 1_000, seed=0) for decay in (0.0, 5.0))
+    assert float(held.weight.norm()) < 0.3 * float(free.weight.norm())
+    torch.testing.assert_close(held.visible_bias, free.visible_bias, atol=0.2, rtol=0)
+
+
 def test_a_machine_beyond_enumeration_has_log_partition_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machines, "MOST_ENUMERATED", 3)
     machine = machines.Recipe(4).trained(SET.train, 200, seed=0)

@@ -49,7 +49,7 @@ def test_a_state_dict_survives_a_file_loaded_with_weights_only(machine: Abstract
 def test_the_state_dict_holds_the_parameters_and_the_edges_where_there_are_any(
     machine: AbstractBoltzmannMachine,
 ) -> None:
-    edges = {"pairs"} if isinstance(machine, SparseBoltzmannMachine) else set()
+    edges = {"pairs", "names"} if isinstance(machine, SparseBoltzmannMachine) else set()
     edges |= set() if isinstance(machine, RestrictedBoltzmannMachine) else {"hidden_nodes"}
     assert set(machine.state_dict()) == {name for name, _ in machine.named_parameters()} | edges
 

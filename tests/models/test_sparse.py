@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from itertools import combinations
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -232,3 +233,25 @@ def test_hidden_units_are_part_of_what_weights_belong_to(saved: nn.Module, made:
     with pytest.raises(InvalidStateError, match="other hidden units"):
         made.load_state_dict(saved.state_dict())
     copy.deepcopy(saved).load_state_dict(saved.state_dict())
+
+
+def test_what_nodes_are_called_is_part_of_what_weights_belong_to() -> None:
+    class Path:
+        edges: ClassVar = [("a", "b"), ("b", "c")]
+
+        def __init__(self, nodes: str) -> None:
+            self.nodes = list(nodes)
+
+    one, other = SparseBoltzmannMachine(Path("abc")), SparseBoltzmannMachine(Path("cba"))
+    assert torch.equal(one.pairs, other.pairs)
+    with pytest.raises(InvalidStateError, match="of another graph"):
+        other.load_state_dict(one.state_dict())
+    SparseBoltzmannMachine(Path("abc")).load_state_dict(one.state_dict())
+
+
+def test_weights_are_loaded_in_place_of_a_machine_that_has_none_yet() -> None:
+    with torch.device("meta"):
+        machine = SparseBoltzmannMachine([(0, 1), (1, 2)])
+    saved = SparseBoltzmannMachine([(0, 1), (1, 2)])
+    machine.load_state_dict(saved.state_dict(), assign=True)
+    assert torch.equal(machine.pair_weights, saved.pair_weights)

@@ -17,7 +17,8 @@ import scvi
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from spinlight._results import Results, plain
+from spinlight._plain import plain
+from spinlight._results import Results
 from spinlight._signals import interrupts_wait
 from spinlight._threads import torch_threads
 from spinlight.cells.data import counts_of, require_cells, write_annotations

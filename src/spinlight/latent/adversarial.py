@@ -104,20 +104,20 @@ class AdversarialTask(pl.LightningModule):
         due = self._steps % self.penalty_every == 0
         self._steps += 1
         penalty = self.penalty * self.penalty_every if due else 0.0
-        self._descend("discriminator", discriminator, step.discriminator_loss(penalty))
-        self._descend("generator", generator, step.generator_loss())
-        self._descend("associative", associative, step.associative_loss())
-        schedules: Any = self.lr_schedulers() or []
-        for schedule in schedules:
-            schedule.step()
+        schedules: Any = self.lr_schedulers() or [None] * 3
+        self._descend("discriminator", discriminator, step.discriminator_loss(penalty), schedules[0])
+        self._descend("generator", generator, step.generator_loss(), schedules[1])
+        self._descend("associative", associative, step.associative_loss(), schedules[2])
 
-    def _descend(self, name: str, optimizer: Any, loss: Tensor) -> None:
+    def _descend(self, name: str, optimizer: Any, loss: Tensor, schedule: Any) -> None:
         self.log(name, loss.detach())
         if not loss.requires_grad:
             return  # fair coins without a readout: nothing to learn
         optimizer.zero_grad()
         self.manual_backward(loss)
         optimizer.step()
+        if schedule is not None:
+            schedule.step()
 
     def configure_optimizers(self) -> Any:
         """Return the optimisers of the discriminator, of the generator, and of prior and readout, and their schedules, if any."""

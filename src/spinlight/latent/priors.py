@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from spinlight._checks import positive_integer
-from spinlight._errors import InvalidSettingError
+from spinlight._errors import InvalidSettingError, InvalidStateError
 from spinlight._random import Seed, derive_seed, resolve_seed
 from spinlight.ising import Draws, Ising, LogPartition, SupportsDraw, bits_from_spins
 from spinlight.latent.base import Prior
@@ -198,11 +198,16 @@ class BoltzmannPrior(Prior):
         """Go on with the negatives, the witnesses and the estimate of a `state_dict`.
 
         Raises:
-            InvalidStateError: it is of other negatives.
+            InvalidStateError: it is of other negatives, or of another number of witnesses.
         """
+        kept = None if state["kept"] is None else _Kept.from_state(state["kept"])
+        if kept is not None and len(kept.witnesses.spins) != self.witnesses:
+            raise InvalidStateError(
+                f"the saved state has {len(kept.witnesses.spins)} witnesses and this prior {self.witnesses}; make it with as many"
+            )
         self.negatives.load_state_dict(state["negatives"])
         self._seed, self._estimates = state["seed"], state["estimates"]
-        self._kept = None if state["kept"] is None else _Kept.from_state(state["kept"])
+        self._kept = kept
         self._negative = None if state["negative"] is None else _Rows(**state["negative"])
 
 

@@ -43,7 +43,8 @@ class BoltzmannMachine(AbstractPairwiseMachine):
             raise InvalidSettingError(f"num_hidden must leave a visible unit of {nodes}, got {hidden}")
         scale = nonnegative_number("initial_scale", initial_scale)
         require_memory((4 + 16) * nodes * (nodes - 1) // 2)  # a weight, and two numbers of units
-        super().__init__(torch.arange(nodes) >= nodes - hidden, torch.triu_indices(nodes, nodes, 1), scale)
+        last = torch.arange(nodes) >= nodes - hidden
+        super().__init__(nodes - hidden, hidden, last, torch.triu_indices(nodes, nodes, 1), scale)
 
     @torch.no_grad()
     def set_weights(self, biases: Tensor, weights: Tensor) -> None:

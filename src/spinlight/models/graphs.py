@@ -49,11 +49,13 @@ class Numbered:
 
     Args:
         nodes: what the graph calls them, in the order of their numbers.
+        num_hidden: how many of them, the last ones, are hidden.
         hidden: which nodes are hidden, in the graph's own order, bool, shape (nodes,).
         pairs: each edge once, the smaller number first, in increasing order; int64, shape (2, edges).
     """
 
     nodes: tuple[Hashable, ...]
+    num_hidden: int
     hidden: Tensor
     pairs: Tensor
 
@@ -68,7 +70,7 @@ def numbered(graph: object, hidden: object) -> Numbered:
     nodes, edges = _nodes_and_edges(graph)
     last = _chosen(hidden, nodes)
     ordered = (*(node for node in nodes if node not in last), *(node for node in nodes if node in last))
-    return Numbered(ordered, torch.tensor([node in last for node in nodes]), _pairs(ordered, edges))
+    return Numbered(ordered, len(last), torch.tensor([node in last for node in nodes]), _pairs(ordered, edges))
 
 
 def _chosen(hidden: object, nodes: list[Hashable]) -> set[Hashable]:

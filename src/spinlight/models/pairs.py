@@ -17,6 +17,8 @@ class AbstractPairwiseMachine(AbstractBoltzmannMachine, ABC):
     """A Boltzmann machine whose weights are listed pair by pair, so that W is symmetric whatever an optimiser does.
 
     Args:
+        num_visible: units that data describe, at least 1.
+        num_hidden: units that data leave open.
         hidden: which nodes data leave open, in the order of the nodes, bool, shape (num_nodes,). Part of `state_dict`, to tell machines of
             one size apart.
         pairs: connected units, the smaller number first, int64, shape (2, pairs).
@@ -26,8 +28,8 @@ class AbstractPairwiseMachine(AbstractBoltzmannMachine, ABC):
     pairs: Tensor
     hidden_nodes: Tensor
 
-    def __init__(self, hidden: Tensor, pairs: Tensor, scale: float) -> None:
-        super().__init__(int((~hidden).sum()), int(hidden.sum()))
+    def __init__(self, num_visible: int, num_hidden: int, hidden: Tensor, pairs: Tensor, scale: float) -> None:
+        super().__init__(num_visible, num_hidden)
         self.biases = nn.Parameter(torch.zeros(self.num_nodes))
         self.pair_weights = nn.Parameter(scale * torch.randn(pairs.shape[1]))
         self.register_buffer("pairs", pairs, persistent=False)
@@ -59,7 +61,7 @@ class AbstractPairwiseMachine(AbstractBoltzmannMachine, ABC):
         """Refuse what a machine of as many weights would else take for its own."""
         for name, buffer in self.named_buffers(recurse=False):
             saved = state_dict.get(prefix + name)
-            if saved is not None and not torch.equal(saved.to(buffer), buffer):
+            if saved is not None and not buffer.is_meta and not torch.equal(saved.to(buffer), buffer):
                 raise InvalidStateError(
                     f"the saved weights are of another graph, or of other hidden units, than those of {self!r}; make the machine as it "
                     "was"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
+from hashlib import sha256
 
 import torch
 from torch import Tensor
@@ -35,6 +36,7 @@ class SparseBoltzmannMachine(AbstractPairwiseMachine):
     Raises:
         InvalidProblemError: no graph, or edges that are no pairs of its nodes, join a node to itself or occur twice.
         InvalidSettingError: hidden nodes that the graph does not have or that leave no visible one, or a negative scale.
+        InvalidStateError: from `load_state_dict`, of another graph, other names of its nodes (by their `repr`), or other hidden nodes.
 
     Example:
         >>> machine = SparseBoltzmannMachine([(0, 1), (1, 2)], hidden=[1])
@@ -44,10 +46,12 @@ class SparseBoltzmannMachine(AbstractPairwiseMachine):
 
     def __init__(self, graph: object, hidden: Iterable[Hashable] = (), *, initial_scale: float = 0.01) -> None:
         scale, found = nonnegative_number("initial_scale", initial_scale), numbered(graph, hidden)
-        super().__init__(found.hidden, found.pairs, scale)
+        super().__init__(len(found.nodes) - found.num_hidden, found.num_hidden, found.hidden, found.pairs, scale)
+        self.nodes = found.nodes
         # Saved with the weights: which edge a weight belongs to is not known from its size.
         self.register_buffer("pairs", found.pairs)
-        self.nodes = found.nodes
+        # And so is what the nodes are called: the same graph with its nodes in another order has the same pairs.
+        self.register_buffer("names", torch.tensor(list(sha256(repr(self.nodes).encode()).digest()), dtype=torch.uint8))
 
     def energy(self, bits: Tensor) -> Tensor:
         """Return E(x); as `AbstractBoltzmannMachine.energy`, in time and memory of rows times edges."""

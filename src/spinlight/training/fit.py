@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from spinlight._checks import positive_integer
 from spinlight._errors import FileFormatError, InvalidSettingError, InvalidStateError
-from spinlight._results import Results, plain
+from spinlight._plain import plain
+from spinlight._results import Results
 from spinlight.samplers import Sampler
 from spinlight.training.interrupts import InterruptedFitError, StopOnInterrupt, StoppedBetweenBatchesError
 from spinlight.training.likelihood import LogLikelihood, data_rows, log_likelihood
@@ -88,8 +89,8 @@ def fit_machine(
 
     Raises:
         InvalidSettingError: an impossible number, no test rows, a folder that cannot be written to, or no checkpoint to go on from.
-        InvalidStateError: rows of another shape, or other than bits where the machine has bits; or a checkpoint of another machine or
-            of other negatives.
+        InvalidStateError: rows of another shape, or other than bits where the machine has bits; or a checkpoint of another machine, of
+            other rows or of other settings.
         FileFormatError: a checkpoint that is damaged.
         ProblemTooLargeError: a machine whose rows have no likelihood: more than 28 hidden units that are connected to each other.
     """
@@ -103,10 +104,11 @@ def fit_machine(
             data_rows(task.model, part)
     if resume and not (folder / CHECKPOINT).is_file():
         raise InvalidSettingError(f"{folder / CHECKPOINT} is not there to go on from; leave resume out to start anew")
+    settings = _settings(task, data, epochs)
     if resume:
-        _require_checkpoint_of(task, folder / CHECKPOINT)
+        _require_checkpoint_of(task, settings, folder / CHECKPOINT)
     try:
-        return _fitted(task, data, data.test, folder, epochs, estimator, resume, progress)
+        return _fitted(task, data, data.test, folder, epochs, settings, estimator, resume, progress)
     except KeyboardInterrupt as error:
         saved = folder / CHECKPOINT
         raise InterruptedFitError([saved] if saved.is_file() else []) from error
@@ -118,6 +120,7 @@ def _fitted(
     quoted: Tensor,
     folder: Path,
     epochs: int,
+    settings: Mapping[str, Any],
     estimator: PartitionEstimator | None,
     resume: bool,
     progress: Progress | None,
@@ -131,11 +134,12 @@ def _fitted(
             history = _History()
             monitors = [*_watching(data.valid), GradientMonitor(), history]
             with stage("training", None, seconds):
-                optimizer = _train(task, data, folder, epochs, resume, monitors, progress)
+                _train(task, data, folder, epochs, settings, resume, monitors, progress)
             with stage("likelihood", progress, seconds):
                 known = (AnnealedImportance() if estimator is None else estimator).estimate(model, seed=0)
                 found = log_likelihood(model, quoted, partition=known)
-        metrics = plain(_about(task, data, epochs, optimizer) | _measured(found) | {"seconds": seconds})
+        about = dict(settings) | {"negatives": _negatives(task) | {"seed": task.negatives.settings()["seed"]}}
+        metrics = plain(about | {"versions": _versions()} | _measured(found) | {"seconds": seconds})
         results.write_by(MODEL, partial(torch.save, model.state_dict()))
         results.write(HISTORY, history.table())
         results.write_json(METRICS, metrics)
@@ -144,19 +148,30 @@ def _fitted(
     return FittedMachine(model=model, likelihood=found, metrics=metrics, files=results.saved)
 
 
-def _require_checkpoint_of(task: EnergyTask, path: Path) -> None:
-    """Refuse a checkpoint that cannot be read, or that is of another machine."""
+def _require_checkpoint_of(task: EnergyTask, settings: Mapping[str, Any], path: Path) -> None:
+    """Refuse a checkpoint that cannot be read, or that is of another machine, of other rows or of other settings."""
     try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        parts, before = saved["state_dict"], saved[_SETTINGS]
     except (RuntimeError, EOFError, KeyError, ValueError, struct.error, pickle.UnpicklingError) as error:
         raise FileFormatError(
             f"{path} is damaged, or no checkpoint of a fit; leave resume out to start anew"
         ) from error
     own = task.state_dict()
-    if {name: part.shape for name, part in saved.items()} != {name: part.shape for name, part in own.items()}:
+    if {name: part.shape for name, part in parts.items()} != {name: part.shape for name, part in own.items()}:
         raise InvalidStateError(
             f"{path} is of another machine than {task.model!r}; go on with the one of before, or leave resume out to start anew"
         )
+    for name, (now, then) in {name: (settings.get(name), before.get(name)) for name in settings | before}.items():
+        if now != then:
+            raise InvalidStateError(
+                f"{path} is of a fit whose {name} were {then}, and now they are {now}; go on with those of before, or leave resume out "
+                "to start anew"
+            )
+
+
+_SETTINGS = "spinlight_fit"
+"""Where a checkpoint holds what it is a checkpoint of."""
 
 
 def _watching(rows: Tensor | None) -> list[pl.Callback]:
@@ -170,11 +185,12 @@ def _train(
     data: RowsDataModule,
     folder: Path,
     epochs: int,
+    settings: Mapping[str, Any],
     resume: bool,
     monitors: list[pl.Callback],
     progress: Progress | None,
-) -> Optimizer:
-    """Train to the last epoch and return the optimiser."""
+) -> None:
+    """Train to the last epoch."""
     shown = [] if progress is None else [TrainingProgress(progress, metric="log_likelihood", words="log-likelihood")]
     with quiet_training(), StopOnInterrupt() as stop:
         trainer = pl.Trainer(
@@ -184,7 +200,7 @@ def _train(
                 *monitors,
                 *shown,
                 stop,
-                _Checkpoint(folder / CHECKPOINT),
+                _Checkpoint(folder / CHECKPOINT, settings),
             ],
             logger=False,
             enable_checkpointing=False,
@@ -195,7 +211,6 @@ def _train(
             trainer.fit(task, datamodule=data, ckpt_path=folder / CHECKPOINT if resume else None, weights_only=True)
         except SystemExit as error:  # what Lightning makes of an interrupt
             raise KeyboardInterrupt from error
-    return trainer.optimizers[0]
 
 
 class _Checkpoint(pl.Callback):
@@ -204,8 +219,12 @@ class _Checkpoint(pl.Callback):
     Not Lightning's own for exceptions: with it, a fit that is started anew goes on from an old checkpoint by itself.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
+        self._path, self._settings = path, settings
+
+    def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        """Add what the fit is made of."""
+        checkpoint[_SETTINGS] = dict(self._settings)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Save what an interrupt or a crash must not lose."""
@@ -250,12 +269,13 @@ class _History(pl.Callback):
         return text.getvalue().encode()
 
 
-def _about(task: EnergyTask, data: RowsDataModule, epochs: int, optimizer: Optimizer) -> dict[str, Any]:
-    sampler = task.negatives.sampler
+def _settings(task: EnergyTask, data: RowsDataModule, epochs: int) -> dict[str, Any]:
+    """Return what a fit is made of, as plain values: what must be the same where it goes on, seeds aside, which a checkpoint holds."""
+    optimizer, sampler = task.new_optimizer(), task.negatives.sampler
     rates = {name: value for name, value in optimizer.defaults.items() if isinstance(value, (bool, int, float, tuple))}
-    return {
+    settings = {
         "machine": repr(task.model),
-        "negatives": {"class": type(task.negatives).__name__, **task.negatives.settings()},
+        "negatives": _negatives(task),
         "sampler": {"class": type(sampler).__name__, **sampler.settings()} if isinstance(sampler, Sampler) else None,
         "optimizer": {"class": type(optimizer).__name__, **rates},
         "data": {
@@ -263,10 +283,29 @@ def _about(task: EnergyTask, data: RowsDataModule, epochs: int, optimizer: Optim
             "valid_rows": 0 if data.valid is None else len(data.valid),
             "features": data.train.shape[1],
             "batch_size": data.batches.batch_size,
+            "sha256": _digest(data.train, data.valid, data.test),
         },
         "epochs": epochs,
-        "versions": {name: version(name) for name in ("spinlight", "torch", "lightning")},
     }
+    return plain(settings)
+
+
+def _negatives(task: EnergyTask) -> dict[str, Any]:
+    sizes = {name: value for name, value in task.negatives.settings().items() if name != "seed"}
+    return {"class": type(task.negatives).__name__, **sizes}
+
+
+def _digest(*parts: Tensor | None) -> str:
+    """Return the SHA-256 of rows, part by part."""
+    found = sha256()
+    for part in parts:
+        found.update(b"" if part is None else part.detach().cpu().contiguous().numpy().tobytes())
+        found.update(b"|")
+    return found.hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in ("spinlight", "torch", "lightning")}
 
 
 def _measured(found: LogLikelihood) -> dict[str, Any]:

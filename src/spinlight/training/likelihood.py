@@ -108,6 +108,8 @@ def data_rows(model: object, rows: Tensor) -> Tensor:
         raise InvalidStateError(
             f"data must have shape (rows, num_visible), at least one row, got {tuple(states.shape)}"
         )
+    if not isinstance(model, AbstractBoltzmannMachine) and not bool(torch.isfinite(states).all()):
+        raise InvalidStateError("data hold NaN or infinity; remove or fill in those rows")
     if not isinstance(model, SupportsFreeEnergy) and model.num_hidden > MOST_HIDDEN:
         raise ProblemTooLargeError(
             f"the likelihood of a row sums over the 2^{model.num_hidden} states of its hidden units; the limit is {MOST_HIDDEN} where "

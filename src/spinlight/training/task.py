@@ -128,9 +128,13 @@ class EnergyTask(pl.LightningModule):
         if self._constraint is not None:
             self._constraint(self.model)
 
+    def new_optimizer(self) -> Optimizer:
+        """Return an optimiser of the machine's parameters, as training makes it."""
+        return self._make_optimizer(self.model.parameters())
+
     def configure_optimizers(self) -> Any:
         """Return the optimiser, and its schedule where there is one."""
-        optimizer = self._make_optimizer(self.model.parameters())
+        optimizer = self.new_optimizer()
         if self._make_schedule is None:
             return optimizer
         schedule = self._make_schedule(optimizer, int(self.trainer.estimated_stepping_batches))
