@@ -252,9 +252,22 @@ def test_a_file_of_text_is_read_and_a_damaged_one_named(tmp_path: Path, capsys: 
     (tmp_path / "empty.npy").write_bytes(b"")
     assert main(["fit", str(tmp_path / "empty.npy"), "--out", str(tmp_path / "out"), *WORDS]) == 2
     assert "empty.npy holds no table of numbers" in capsys.readouterr().err
-    (tmp_path / "bad.csv").write_text("a,b\n")
+    (tmp_path / "named.csv").write_text("a,b,c\n" + "0,1,1\n1,0,0\n" * 20)
+    assert main(["fit", str(tmp_path / "named.csv"), "--out", str(tmp_path / "named"), *WORDS]) == 0
+    assert (
+        json.loads((tmp_path / "named" / "metrics.json").read_text())["data"]["rows"] == 34
+    )  # of 40: 4 and 2 set apart
+    (tmp_path / "names.csv").write_text("a,b\n")
+    assert main(["fit", str(tmp_path / "names.csv"), "--out", str(tmp_path / "out"), *WORDS]) == 2
+    assert "must hold a table of rows" in capsys.readouterr().err
+    (tmp_path / "semicolons.csv").write_text("0;1\n1;0\n")
+    assert main(["fit", str(tmp_path / "semicolons.csv"), "--out", str(tmp_path / "out"), *WORDS]) == 2
+    assert "separated by commas" in capsys.readouterr().err
+    assert main(["fit", str(tmp_path / "nowhere.npy"), "--out", str(tmp_path / "out"), *WORDS]) == 2
+    assert "there is no" in capsys.readouterr().err
+    (tmp_path / "bad.csv").write_text("a,b\nc,d\n")
     assert main(["fit", str(tmp_path / "bad.csv"), "--out", str(tmp_path / "out"), *WORDS]) == 2
-    assert "bad.csv holds no table of numbers" in capsys.readouterr().err
+    assert "bad.csv holds no table of numbers: one row per line" in capsys.readouterr().err
 
 
 def test_an_interrupted_fit_is_gone_on_with_and_ends_as_one_that_was_not(rows: Path, tmp_path: Path) -> None:

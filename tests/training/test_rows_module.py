@@ -43,6 +43,17 @@ def test_shares_outside_0_to_1_are_refused(settings: dict[str, float], words: st
         RowsDataModule.split(NUMBERED, **settings)
 
 
+def test_an_array_is_refused_by_name() -> None:
+    with pytest.raises(InvalidStateError, match=r"got ndarray; torch\.from_numpy"):
+        RowsDataModule.split(NUMBERED.numpy())  # type: ignore[arg-type]
+
+
+def test_it_shows_its_sizes() -> None:
+    assert (
+        str(RowsDataModule.split(NUMBERED, valid=0, seed=0)) == "RowsDataModule(train=27, valid=0, test=3, features=2)"
+    )
+
+
 def test_too_few_rows_are_refused() -> None:
     with pytest.raises(InvalidStateError, match="2 rows, too few"):
         RowsDataModule.split(NUMBERED[:2])

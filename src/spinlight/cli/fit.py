@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -175,7 +176,8 @@ def _draw(data: str, known: Parts, *, real: bool) -> Any:
         return None
     if not all(bool(((part >= 0) & (part <= 1)).all()) for part in parts):
         raise InvalidDataError(
-            f"{data} holds numbers outside [0, 1]; divide grey levels by their largest value, or take --machine gaussian"
+            f"{data} holds numbers outside [0, 1]; divide grey levels by their largest value, make spins s bits by (s + 1) / 2, or take "
+            "--machine gaussian"
         )
     return None if all(bool(((part == 0) | (part == 1)).all()) for part in parts) else binarized
 
@@ -219,15 +221,33 @@ def _from_file(path: Path) -> Tensor:
         elif path.suffix == ".npy":
             rows = np.load(path, allow_pickle=False)
         else:
-            rows = np.loadtxt(path, delimiter=",", ndmin=2)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of a file without rows, which is refused below
+                rows = np.loadtxt(path, delimiter=",", ndmin=2, skiprows=_names_above(path))
         if np.iscomplexobj(rows):
             raise FileFormatError(f"{path} holds complex numbers; machines have bits or real numbers")
         rows = np.asarray(rows, dtype=np.float32)
     except (ValueError, TypeError, EOFError) as error:
-        raise FileFormatError(f"{path} holds no table of numbers: {error}") from error
+        words = ": one row per line, separated by commas" if path.suffix == ".csv" else ""
+        raise FileFormatError(f"{path} holds no table of numbers{words}: {error}") from error
     if rows.ndim != 2 or not rows.size:
         raise FileFormatError(f"{path} must hold a table of rows, got shape {rows.shape}")
     return torch.from_numpy(rows)
+
+
+def _names_above(path: Path) -> int:
+    """Return how many lines of names a table begins with: one where no entry of the first line is a number."""
+    with path.open(encoding="utf-8") as file:
+        first = file.readline().strip().split(",")
+    return int(not any(_is_number(entry) for entry in first))
+
+
+def _is_number(entry: str) -> bool:
+    try:
+        float(entry)
+    except ValueError:
+        return False
+    return True
 
 
 def _machine(kind: str, rows: Tensor, hidden: int) -> TrainableMachine:

@@ -24,6 +24,9 @@ def outcome() -> Iterator[None]:
     except SpinlightError as error:
         say(str(error))
         raise typer.Exit(MISTAKE) from error
+    except FileNotFoundError as error:
+        say(f"there is no {error.filename}")
+        raise typer.Exit(MISTAKE) from error
     except OSError as error:
         # A full disk, a file taken away, a pipe that nobody reads: what was written before is whole.
         say(f"{error.strerror or error}: {error.filename or 'standard output'}")

@@ -41,11 +41,8 @@ class Batches:
     """
 
     def __init__(self, rows: Tensor, batch_size: int, *, draw: Draw | None = None, seed: Seed = None) -> None:
-        if rows.ndim != 2 or not rows.numel():
-            raise InvalidStateError(
-                f"rows must have shape (count, features), at least one of each; got {tuple(rows.shape)}"
-            )
-        self.rows, self.batch_size = rows, positive_integer("batch_size", batch_size)
+        self.rows = require_rows(rows)
+        self.batch_size = positive_integer("batch_size", batch_size)
         self._draw, self._seed = draw, resolve_seed(seed)
         self._pass, self._done, self._begun = 0, 0, 0
         self._agreed = seed is not None
@@ -96,6 +93,19 @@ class Batches:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where `state_dict` was taken."""
         self._seed, self._pass, self._done = (int(state[name]) for name in ("seed", "pass", "done"))
+
+
+def require_rows(rows: object) -> Tensor:
+    """Return rows, or refuse what is no tensor of shape (count, features)."""
+    if not isinstance(rows, Tensor):
+        raise InvalidStateError(
+            f"rows must be a tensor, got {type(rows).__name__}; torch.from_numpy makes one of an array"
+        )
+    if rows.ndim != 2 or not rows.numel():
+        raise InvalidStateError(
+            f"rows must have shape (count, features), at least one of each; got {tuple(rows.shape)}"
+        )
+    return rows
 
 
 def _place() -> tuple[int, int]:

@@ -103,7 +103,10 @@ def fit_machine(
         if part is not None:
             data_rows(task.model, part)
     if resume and not (folder / CHECKPOINT).is_file():
-        raise InvalidSettingError(f"{folder / CHECKPOINT} is not there to go on from; leave resume out to start anew")
+        done = "the fit is complete: " if (folder / MODEL).is_file() else ""
+        raise InvalidSettingError(
+            f"{done}{folder / CHECKPOINT} is not there to go on from; leave resume out to start anew"
+        )
     settings = _settings(task, data, epochs)
     if resume:
         _require_checkpoint_of(task, settings, folder / CHECKPOINT)

@@ -9,7 +9,7 @@ from torch import Tensor, distributed
 from spinlight._checks import fraction
 from spinlight._errors import InvalidSettingError, InvalidStateError
 from spinlight._random import Seed, derive_seed, resolve_seed
-from spinlight.training.batches import Batches, Draw
+from spinlight.training.batches import Batches, Draw, require_rows
 
 
 class RowsDataModule(pl.LightningDataModule):
@@ -81,6 +81,7 @@ class RowsDataModule(pl.LightningDataModule):
             InvalidSettingError: a share outside [0, 1).
             InvalidStateError: too few rows for parts of these shares, one row each at least.
         """
+        require_rows(rows)
         known: dict[str, Tensor | None] = {}
         shares, resolved = {}, resolve_seed(seed)
         for name, part in (("valid", valid), ("test", test)):
@@ -99,6 +100,13 @@ class RowsDataModule(pl.LightningDataModule):
         module._alike = seed is not None or not counts
         return module
 
+    def __str__(self) -> str:
+        """Show the sizes."""
+        valid, test = (0 if part is None else len(part) for part in (self.valid, self.test))
+        return f"RowsDataModule(train={len(self.train)}, valid={valid}, test={test}, features={self.train.shape[1]})"
+
+    __repr__ = __str__
+
     def train_dataloader(self) -> Batches:
         """Return the batches of the training rows; the same at every call, so that they go on where they stand.
 
@@ -114,8 +122,9 @@ class RowsDataModule(pl.LightningDataModule):
 
 
 def _drawn(part: Tensor, train: Tensor, draw: Draw | None, seed: int) -> Tensor:
-    if part.ndim != 2 or not len(part) or part.shape[1] != train.shape[1]:
+    if not isinstance(part, Tensor) or part.ndim != 2 or not len(part) or part.shape[1] != train.shape[1]:
+        found = tuple(part.shape) if isinstance(part, Tensor) else type(part).__name__
         raise InvalidStateError(
-            f"every part must have shape (count, {train.shape[1]}), at least one row, got {tuple(part.shape)}"
+            f"every part must be a tensor, and must have shape (count, {train.shape[1]}), at least one row; got {found}"
         )
     return part if draw is None else draw(part, seed)
