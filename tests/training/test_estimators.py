@@ -22,6 +22,8 @@ ESTIMATORS = [
     member()
     for name in spinlight.training.__all__
     if inspect.isclass(member := getattr(spinlight.training, name))
+    and not inspect.isabstract(member)
+    and not getattr(member, "_is_protocol", False)
     and getattr(getattr(member, "estimate", None), "__annotations__", {}).get("return") == "LogPartition"
 ]
 
