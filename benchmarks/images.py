@@ -153,7 +153,7 @@ def bound_of(
     torch.manual_seed(seed)
     encoder = nn.Sequential(nn.Linear(784, WIDTH), nn.ReLU(), nn.Linear(WIDTH, BITS))
     decoder = nn.Sequential(nn.Linear(BITS, WIDTH), nn.ReLU(), nn.Linear(WIDTH, 784))
-    negatives = PersistentContrastiveDivergence(chains=128)
+    negatives = PersistentContrastiveDivergence(chains=128, seed=seed)
     prior = (
         BernoulliPrior(BITS)
         if make is None

@@ -36,7 +36,7 @@ def autoencoder() -> QVAE:
     """Return one of 64 latent bits, every pair of which the prior couples."""
     encoder = nn.Sequential(nn.Linear(784, WIDTH), nn.ReLU(), nn.Linear(WIDTH, BITS))
     decoder = nn.Sequential(nn.Linear(BITS, WIDTH), nn.ReLU(), nn.Linear(WIDTH, 784))
-    prior = BoltzmannPrior(BoltzmannMachine(BITS), negatives=PersistentContrastiveDivergence(chains=128))
+    prior = BoltzmannPrior(BoltzmannMachine(BITS), negatives=PersistentContrastiveDivergence(chains=128, seed=0))
     return QVAE(encoder, decoder, prior, relaxation=StraightThrough())
 
 

@@ -31,7 +31,7 @@ def fitted(cells: AnnData, epochs: int = 3, callbacks: list[Any] | None = None, 
     with quiet_training():
         scvi.settings.seed = 0
         QBMVAE.setup_anndata(cells, batch_key="batch", labels_key="kind")
-        model = QBMVAE(cells, n_latent=8, n_hidden=16, chains=32)
+        model = QBMVAE(cells, n_latent=8, n_hidden=16)
         model.train(epochs, accelerator="cpu", enable_progress_bar=False, callbacks=callbacks or [], **settings)
     return model
 
@@ -240,7 +240,7 @@ def test_cells_with_other_genes_or_in_another_order_are_refused(
     assert np.isfinite(np.asarray(getattr(model, getter)(right))).all()
 
 
-@pytest.mark.parametrize("name", ["n_latent", "n_hidden", "n_layers", "chains", "relaxation_beta"])
+@pytest.mark.parametrize("name", ["n_latent", "n_hidden", "n_layers", "relaxation_beta"])
 def test_impossible_sizes_are_refused(cells: AnnData, name: str) -> None:
     from spinlight.cells import QBMVAE
 

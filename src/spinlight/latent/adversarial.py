@@ -45,6 +45,7 @@ class AdversarialTask(pl.LightningModule):
         InvalidSettingError: no QGAN, no negative phase, a negative penalty or fewer than one step.
 
     Example:
+        >>> from torch import nn
         >>> from spinlight.models import BoltzmannMachine
         >>> from spinlight.samplers import Gibbs
         >>> from spinlight.training import PersistentContrastiveDivergence

@@ -59,8 +59,9 @@ class BoltzmannPrior(Prior):
     Law:
         The value of KL has the error of log Z; its gradient that of the negatives, which for persistent chains is asymptotic:
         a learning rate that outruns their mixing biases it. Chains of block Gibbs begin where 100 sweeps from random states
-        lead, others as their sampler makes them. The prior's own seeds come from torch's global state, so that
-        `torch.manual_seed` reproduces a run.
+        lead, others as their sampler makes them. The prior's own seeds, and those of its default
+        negatives, come from torch's global state, so that `torch.manual_seed` reproduces a run; negatives that are given have a
+        seed of their own.
 
     References:
         Rolfe, "Discrete variational autoencoders", ICLR 2017 (the prior); Tieleman, ICML 2008 (persistent chains); Neal,
