@@ -115,11 +115,12 @@ def fit(
         from spinlight._checks import thread_count
         from spinlight._threads import torch_threads
         from spinlight.training import EnergyTask, RowsDataModule, fit_machine, linear_decay
+        from spinlight.training.fit import MOST_WATCHED
 
         torch.manual_seed(seed)
         rows = RowsDataModule.split(
             known.train,
-            valid=min(0.05, _MOST_WATCHED / len(known.train)) if known.valid is None else known.valid,
+            valid=min(0.05, MOST_WATCHED / len(known.train)) if known.valid is None else known.valid,
             test=held_out if known.test is None else known.test,
             batch_size=batch,
             draw=draw,
@@ -144,10 +145,6 @@ def fit(
             print(json.dumps(fitted.metrics, indent=2, allow_nan=False))
         elif not quiet:
             _print_summary(data, fitted)
-
-
-_MOST_WATCHED = 500
-"""Rows that are watched and not trained on, where no such part is published: a twentieth, and not more than these."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 MODEL, METRICS, HISTORY, CHECKPOINT = "model.pt", "metrics.json", "history.csv", "last.ckpt"
 """What a fit writes; the last of them while it runs, the others together at its end."""
 
-_WATCHED = 500
+MOST_WATCHED = 500
 """Valid rows whose likelihood is followed while training: they are to be cheap, the final number is that of all."""
 
 
@@ -180,7 +180,7 @@ _SETTINGS = "spinlight_fit"
 def _watching(rows: Tensor | None) -> list[pl.Callback]:
     if rows is None:
         return []
-    return [LikelihoodMonitor(rows[:_WATCHED], estimator=AnnealedImportance(chains=64, steps=500))]
+    return [LikelihoodMonitor(rows[:MOST_WATCHED], estimator=AnnealedImportance(chains=64, steps=500))]
 
 
 def _train(
@@ -302,7 +302,7 @@ def _digest(*parts: Tensor | None) -> str:
     """Return the SHA-256 of rows, part by part."""
     found = sha256()
     for part in parts:
-        found.update(b"" if part is None else part.detach().cpu().contiguous().numpy().tobytes())
+        found.update(b"" if part is None else part.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
         found.update(b"|")
     return found.hexdigest()
 
