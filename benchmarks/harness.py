@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -164,18 +164,38 @@ def main(cases: Sequence[Case], about: str, arguments: Sequence[str] | None = No
         print(f"no row matches {options.rows!r}; there are: {', '.join(case.name for case in cases)}", file=sys.stderr)
         return 2
     settings = Settings(options.quick, options.seeds or (2 if options.quick else 5))
-    rows = []
+    known = read_rows(options.json) if options.json else []
+    holds = True
     print(HEADER)
     for case in selected:
-        for claim in case.measure(settings):
-            rows.append(_record(claim, settings))
-            print(table_line(rows[-1]), flush=True)
-    if options.json:
-        write_rows(options.json, rows)
-    return 0 if all(row["holds"] for row in rows) else 1
+        rows = [_record(claim, settings) for claim in case.measure(settings)]
+        for row in rows:
+            print(table_line(row), flush=True)
+        if options.json:  # after each case: the next one may take an hour, and be interrupted
+            known = with_case(known, case.name, rows)
+            write_rows(options.json, known)
+        holds = holds and all(row["holds"] for row in rows)
+    return 0 if holds else 1
 
 
-def write_rows(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
+Rows = Sequence[Mapping[str, Any]]
+
+
+def with_case(known: Rows, case: str, rows: Rows) -> list[Mapping[str, Any]]:
+    """Return all rows known so far, with those of one case in place of its earlier ones, at the end if it had none."""
+    names = {row["row"] for row in rows}
+    stale = [place for place, row in enumerate(known) if row["row"] in names or row["row"].startswith(f"{case}/")]
+    first = min(stale, default=len(known))
+    others = [row for place, row in enumerate(known) if place not in stale]
+    return [*others[:first], *rows, *others[first:]]
+
+
+def read_rows(path: Path) -> list[Mapping[str, Any]]:
+    """Return the rows of an earlier run, none if there is no file."""
+    return list(json.loads(path.read_text())) if path.exists() else []
+
+
+def write_rows(path: Path, rows: Rows) -> None:
     """Write rows as JSON, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as file:
@@ -232,7 +252,9 @@ def _parse(about: str, arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rows", default="*", metavar="GLOB", help="the cases to run (default: all)")
     parser.add_argument("--quick", action="store_true", help="small work: shows that it runs, proves nothing")
     parser.add_argument("--seeds", type=int, metavar="N", help="paired repeats (default: 5, with --quick 2)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows here")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write the rows here after each case, in place of its earlier ones"
+    )
     options = parser.parse_args(arguments)
     if options.seeds is not None and options.seeds < 1:
         parser.error("--seeds must be at least 1")

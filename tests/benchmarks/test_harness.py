@@ -65,6 +65,33 @@ def test_the_json_file_holds_every_row_with_its_origin(tmp_path) -> None:
     assert {"unit", "interval", "required", "peers", "seconds", "command", "machine", "versions"} <= row.keys()
 
 
+def named(name: str, *values: float) -> harness.Case:
+    claims = [harness.Claim(f"{name}/{i}", value, "x", (value, value), 0.0, {}, 0.1) for i, value in enumerate(values)]
+    return harness.Case(name, lambda settings: claims)
+
+
+def test_a_case_that_runs_again_replaces_its_own_rows_where_they_stood_and_no_others(tmp_path) -> None:
+    path = tmp_path / "rows.json"
+    harness.main([named("a", 1.0, 2.0), named("ab", 3.0)], "", ["--json", str(path)])
+    harness.main([named("a", 4.0)], "", ["--json", str(path)])
+    harness.main([named("c", 5.0)], "", ["--json", str(path)])
+    assert [(row["row"], row["value"]) for row in json.loads(path.read_text())] == [
+        ("a/0", 4.0),
+        ("ab/0", 3.0),
+        ("c/0", 5.0),
+    ]
+
+
+def test_an_interrupted_run_leaves_the_cases_that_were_over(tmp_path) -> None:
+    def interrupted(settings: harness.Settings) -> list[harness.Claim]:
+        raise KeyboardInterrupt
+
+    path = tmp_path / "rows.json"
+    with pytest.raises(KeyboardInterrupt):
+        harness.main([named("a", 1.0), harness.Case("b", interrupted)], "", ["--json", str(path)])
+    assert [row["row"] for row in json.loads(path.read_text())] == ["a/0"]
+
+
 def test_nonsense_repeats_are_refused() -> None:
     with pytest.raises(SystemExit) as caught:
         harness.main([case(9.0, 8.0)], "", ["--seeds", "0"])
