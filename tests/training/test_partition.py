@@ -49,6 +49,17 @@ def test_a_large_restricted_machine_is_summed_over_its_smaller_side(sizes: tuple
     assert ExactPartition().estimate(machine).value == pytest.approx(independent, abs=1e-10)
 
 
+@pytest.mark.parametrize("scale", [1.0, 30.0, 3000.0])
+def test_the_sum_over_a_side_is_exact_whatever_the_size_of_the_weights(scale: float) -> None:
+    machine = random_machine(RestrictedBoltzmannMachine(50, 11), seed=4, scale=scale).requires_grad_(False)
+    hidden = all_bits(11).double()
+    inputs = machine.visible_bias + hidden @ machine.weight.T
+    expected = torch.logsumexp(
+        hidden @ machine.hidden_bias + torch.logaddexp(inputs, torch.zeros_like(inputs)).sum(-1), 0
+    )
+    assert ExactPartition().estimate(machine).value == pytest.approx(float(expected), rel=1e-14)
+
+
 @pytest.mark.parametrize("sizes", [(5, 3), (3, 5)])
 def test_exact_draws_of_a_restricted_machine_follow_its_law(sizes: tuple[int, int]) -> None:
     machine = random_machine(RestrictedBoltzmannMachine(*sizes), seed=2)

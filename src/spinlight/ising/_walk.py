@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from functools import cache
-from threading import Event
 from typing import TypeVar
 
 import numpy as np
@@ -16,15 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spinlight.ising.problem import Ising
+from spinlight.kernels.blocks import over_blocks
 
 Floats = NDArray[np.float64]
 Result = TypeVar("Result")
 
 _LOW = 16
 """Sites that vary within a block: 2^16 energies are 512 KiB, which a core's second-level cache holds."""
-
-_PIECES = 256
-"""Tasks the blocks are dealt out in: enough to balance the threads, too few to cost anything."""
 
 _ROUNDING = 1e-11
 """Energies this close, relative to the sum of all |weights|, are one level."""
@@ -48,32 +44,12 @@ class Walk:
         self.fill = block_energies
 
     def over_blocks(self, function: Callable[[int, Floats], Result]) -> Iterator[Result]:
-        """Yield `function(block, energies)` of every block, in order, the energies without the offset; it may overwrite them.
+        """Yield `function(block, energies)` of every block, in order, the energies without the offset; it may overwrite them."""
 
-        An interrupt ends it after the blocks at work, within milliseconds.
-        """
-        stride = -(-self.blocks // _PIECES)
-        stop = Event()
+        def fill(block: int, energies: Floats) -> None:
+            self.fill(block, self.low, self.fields, self.couplings, 0.0, energies)
 
-        def piece(first: int) -> list[Result]:
-            energies = np.empty(1 << self.low)
-            results = []
-            for block in range(first, min(first + stride, self.blocks)):
-                if stop.is_set():
-                    break
-                self.fill(block, self.low, self.fields, self.couplings, 0.0, energies)
-                results.append(function(block, energies))
-            return results
-
-        if self.blocks == 1:
-            yield from piece(0)
-            return
-        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            try:
-                for results in pool.map(piece, range(0, self.blocks, stride)):
-                    yield from results
-            finally:
-                stop.set()
+        return over_blocks(self.blocks, 1 << self.low, fill, function, torch.get_num_threads())
 
     def log_partition(self, beta: float) -> Tensor:
         """Return log Z by a log-sum-exp per block and one over the blocks."""

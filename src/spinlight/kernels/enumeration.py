@@ -1,4 +1,4 @@
-"""Energies of all 2^sites states of a dense Ising problem, one block of states at a time (Numba, float64)."""
+"""All states of a dense Ising problem, or of one side of a bipartite machine, one block of states at a time (Numba, float64)."""
 
 from __future__ import annotations
 
@@ -40,3 +40,83 @@ def block_energies(block: int, low: int, fields: Floats, couplings: Floats, offs
         half = 1 << site
         for state in range(half):
             energies[half + state] = energies[state] - ladder[state]
+
+
+@njit(nogil=True, cache=True)
+def side_table(low: int, weight: Floats) -> Floats:
+    """Return exp(sum_i x_i W_ij - max(W_ij, 0)) of all states x of the first `low` units, shape (others, 2^low): at most 1.
+
+    Args:
+        low: units that vary within a block.
+        weight: W, shape (units, others).
+    """
+    others = weight.shape[1]
+    table = np.empty((others, 1 << low))
+    for other in range(others):
+        row = table[other]
+        row[0] = 0.0
+        for unit in range(low):
+            row[0] -= max(weight[unit, other], 0.0)
+        for unit in range(low):
+            half, rise = 1 << unit, weight[unit, other]
+            for state in range(half):
+                row[half + state] = row[state] + rise
+        for state in range(1 << low):
+            row[state] = np.exp(row[state])
+    return table
+
+
+@njit(nogil=True, cache=True, fastmath={"contract"})
+def block_log_weights(
+    block: int, low: int, biases: Floats, others: Floats, weight: Floats, table: Floats, span: int, values: Floats
+) -> None:
+    """Write b.x + sum_j softplus(c_j + (x W)_j) of the states x whose units from `low` on spell the block's number.
+
+    With m_j the largest c_j + (x W)_j within the block and u_j = max(m_j, 0),
+
+    sum_j softplus(..) = sum_j u_j + log prod_j (exp(-u_j) + exp(m_j - u_j) table_j(x)),
+
+    one multiplication and one addition for each factor, and a logarithm for each state: factors lie between exp(- sum_(i < low) |W_ij|)
+    and 2, and after every `span` of them the exponent of the product is set aside, lest it leave the numbers.
+
+    Args:
+        block: number of the block.
+        low: units that vary within it.
+        biases: b, shape (units,).
+        others: c, shape (others,).
+        weight: W, shape (units, others).
+        table: `side_table(low, weight)`.
+        span: factors whose product stays between 1e-300 and 1e300.
+        values: shape (2^low,).
+    """
+    inputs, constant = others.copy(), 0.0
+    for unit in range(low, len(biases)):
+        if (block >> (unit - low)) & 1:
+            constant += biases[unit]
+            inputs += weight[unit]
+    size = 1 << low
+    products, exponents = np.ones(size), np.zeros(size, np.int64)
+    numbers = products.view(np.int64)
+    for first in range(0, len(others), span):
+        for other in range(first, min(first + span, len(others))):
+            most = inputs[other]
+            for unit in range(low):
+                most += max(weight[unit, other], 0.0)
+            above = max(most, 0.0)
+            constant += above
+            small, large, row = np.exp(-above), np.exp(most - above), table[other]
+            for state in range(size):
+                products[state] *= small + large * row[state]
+        for state in range(size):
+            exponents[state] += (numbers[state] >> 52) - 1023
+            numbers[state] = (numbers[state] & 0xFFFFFFFFFFFFF) | (1023 << 52)
+    values[0] = constant
+    for unit in range(low):
+        half = 1 << unit
+        for state in range(half):
+            values[half + state] = values[state] + biases[unit]
+    for state in range(size):
+        values[state] += np.log(products[state]) + _LOG_2 * exponents[state]
+
+
+_LOG_2 = float(np.log(2.0))

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from spinlight._checks import nonnegative_number
 from spinlight._errors import InvalidProblemError, ProblemTooLargeError
 from spinlight._random import derive_seed, positions_of, uniform
 from spinlight.ising.enumeration import spins_of_numbers
+from spinlight.kernels.blocks import Floats, over_blocks
+from spinlight.kernels.enumeration import block_log_weights, side_table
 from spinlight.models import RestrictedBoltzmannMachine
 
 _MOST_UNITS = 24
 _MOST_DRAWN_UNITS = 20
-_BLOCK = 1 << 10
-"""States taken at once: a thousand rows of a wide side still fit a core's cache, twice as fast as sixteen thousand."""
+_LOW = 8
+"""Units that vary within a block of states: a table of 256 states by a wide side still fits a core's second-level cache."""
+
+_WIDEST = 600.0
+"""How far the logarithm of a product may go: exp(-600) and 2^600 are still numbers."""
 
 
 class SmallerSide:
@@ -34,7 +38,7 @@ class SmallerSide:
         InvalidProblemError: parameters that are NaN or infinite.
 
     Cost:
-        2^smaller * larger steps of about 15 ns: a second for 16 by 784 units, a quarter of a minute for 20 by 784.
+        2^smaller * larger steps of 1 to 2 ns on each thread: a tenth of a second for 16 by 784 units, two seconds for 20 by 784.
     """
 
     def __init__(self, machine: RestrictedBoltzmannMachine, beta: float) -> None:
@@ -51,7 +55,8 @@ class SmallerSide:
 
     def log_partition(self) -> float:
         """Return log Z."""
-        return float(torch.logsumexp(torch.stack([torch.logsumexp(block, 0) for block in self._blocks()]), 0))
+        parts = self._over_blocks(lambda values: torch.logsumexp(torch.from_numpy(values), 0))
+        return float(torch.logsumexp(torch.stack(list(parts)), 0))
 
     def draw(self, count: int, seed: int) -> Tensor:
         """Return independent exact draws of all units: spins, int8, shape (count, num_nodes).
@@ -60,22 +65,39 @@ class SmallerSide:
             ProblemTooLargeError: more than 20 units on both sides.
         """
         _refuse_above(_MOST_DRAWN_UNITS, self.machine)
-        probabilities = torch.softmax(torch.cat(list(self._blocks())), 0)
+        probabilities = torch.softmax(torch.cat(list(self._over_blocks(_copied))), 0)
         bits = self._bits(positions_of(probabilities, uniform(derive_seed(seed, 0), count)))
         up = torch.sigmoid(self.others + bits @ self.weight)
         others = (uniform(derive_seed(seed, 1), *up.shape) < up).to(bits)
         both = (bits, others) if self.visible_is_smaller else (others, bits)
         return (2 * torch.cat(both, -1) - 1).to(torch.int8)
 
-    def _blocks(self) -> Iterator[Tensor]:
-        """Yield log p(x) + log Z of all states, in number order, a block at a time."""
-        states = 1 << len(self.biases)
-        for first in range(0, states, _BLOCK):
-            bits = self._bits(torch.arange(first, min(first + _BLOCK, states)))
-            yield bits @ self.biases + functional.softplus(self.others + bits @ self.weight).sum(-1)
+    def _over_blocks(self, function: Callable[[Floats], Tensor]) -> Iterator[Tensor]:
+        """Yield the function of log p(x) + log Z of all states, in number order, a block at a time."""
+        biases, others, weight = (part.contiguous().numpy() for part in (self.biases, self.others, self.weight))
+        low = min(len(biases), _LOW)
+        while low and _spread(weight, low) > _WIDEST:
+            low -= 1
+        span = int(_WIDEST / max(_spread(weight, low), 1.0))
+        table = side_table(low, weight)
+
+        def fill(block: int, values: Floats) -> None:
+            block_log_weights(block, low, biases, others, weight, table, span, values)
+
+        blocks = 1 << (len(biases) - low)
+        return over_blocks(blocks, 1 << low, fill, lambda _, values: function(values), torch.get_num_threads())
 
     def _bits(self, numbers: Tensor) -> Tensor:
         return (spins_of_numbers(numbers, len(self.biases)).to(torch.float64) + 1) / 2
+
+
+def _spread(weight: Floats, low: int) -> float:
+    """Return by how much the input of a unit varies with the first `low` units of the other side, at the most."""
+    return float(abs(weight[:low]).sum(0).max())
+
+
+def _copied(values: Floats) -> Tensor:
+    return torch.from_numpy(values.copy())
 
 
 def _refuse_above(limit: int, machine: RestrictedBoltzmannMachine) -> None:
