@@ -104,9 +104,12 @@ def trained_rbm(images: Tensor, epochs: int, seed: int) -> RestrictedBoltzmannMa
         batch = rows
         return negatives.objective(machine, rows)
 
+    def centre() -> None:
+        centring.step(batch, negatives.latest, hidden_logits=negatives.latest_logits)
+
     def optimizer(groups: Any) -> torch.optim.SGD:
         descent = torch.optim.SGD(groups, lr=RATE)
-        descent.register_step_pre_hook(lambda *_: centring.step(batch, negatives.latest))
+        descent.register_step_pre_hook(lambda *_: centre())
         return descent
 
     groups = [{"params": [machine.weight], "weight_decay": DECAY}, {"params": list(machine.bias_parameters)}]

@@ -26,7 +26,7 @@ from spinlight.models import (
     GaussianBernoulliRBM,
     RestrictedBoltzmannMachine,
 )
-from spinlight.training import CentredGradient
+from spinlight.training import CentredGradient, PersistentContrastiveDivergence
 
 every_machine = pytest.mark.parametrize("machine", machines()[1:], ids=str)
 RATE = 0.3
@@ -113,6 +113,34 @@ def test_a_step_is_that_of_the_centred_machine_mapped_back(machine: AbstractBolt
     plain = copy.deepcopy(machine)
     descend(plain, data, 1, None)
     assert (plain.weight_parameter.flatten() - weights).abs().max() > 1e-3
+
+
+def test_known_hidden_logits_change_nothing_and_those_of_other_rows_are_refused() -> None:
+    machine = random_machine(RestrictedBoltzmannMachine(5, 3), seed=1)
+    negatives = PersistentContrastiveDivergence(chains=7, seed=0)
+    data = data_rows(machine).double()
+    found = []
+    for known in (True, False):
+        moved, phase, centring = copy.deepcopy(machine), copy.deepcopy(negatives), CentredGradient(machine)
+        centring.model = moved
+        phase.objective(moved, data).backward()
+        centring.step(data, phase.latest, hidden_logits=phase.latest_logits if known else None)
+        found.append(torch.cat([parameter.grad.flatten() for parameter in moved.parameters()]))
+    torch.testing.assert_close(*found)
+    with pytest.raises(InvalidStateError, match=r"shape \(19, 3\)"):
+        centring.step(data, phase.latest, hidden_logits=phase.latest_logits[1:])
+    visible = random_machine(BoltzmannMachine(4), seed=1)
+    visible.objective(data_rows(visible), data_rows(visible)).backward()
+    with pytest.raises(InvalidStateError, match="restricted"):
+        CentredGradient(visible).step(data_rows(visible), data_rows(visible), hidden_logits=torch.zeros(24, 0))
+
+
+def test_the_logits_of_persistent_chains_are_those_of_data_and_negatives() -> None:
+    machine = random_machine(RestrictedBoltzmannMachine(5, 3), seed=1)
+    negatives, data = PersistentContrastiveDivergence(chains=7, seed=0), data_rows(machine).double()
+    negatives.objective(machine, data)
+    expected = machine.hidden_bias + torch.cat([data, negatives.latest]) @ machine.weight
+    torch.testing.assert_close(negatives.latest_logits, expected.detach())
 
 
 @every_machine

@@ -65,6 +65,7 @@ class ContrastiveDivergence(NegativePhase):
         _require_rows(data)
         seed, logits = self.next_seed(), model.hidden_logits(data)
         self.latest = negative = _from_hidden(model, random_bits(logits.detach(), seed), self.sweeps, seed)
+        self.latest_logits = None
         return model.free_energy(data, hidden_logits=logits).mean() - model.free_energy(negative).mean()
 
     def _walked(self, model: AbstractBoltzmannMachine, data: Tensor, seed: int) -> Tensor:
@@ -137,8 +138,9 @@ class PersistentContrastiveDivergence(NegativePhase):
         self.latest = negative = self._stepped(model, data).visible
         rows = torch.cat([data.to(negative), negative])
         logits = model.hidden_logits(rows)
+        self.latest_logits = logits.detach()
         # The hidden units that the next call starts from: drawn by the parameters that the visible ones were drawn by.
-        hidden = random_bits(logits.detach()[len(data) :], self.next_seed())
+        hidden = random_bits(self.latest_logits[len(data) :], self.next_seed())
         self._sides = _Sides(negative, hidden)
         energies = model.free_energy(rows, hidden_logits=logits)
         return energies[: len(data)].mean() - energies[len(data) :].mean()

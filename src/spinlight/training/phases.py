@@ -68,11 +68,13 @@ class NegativePhase(ABC):
     """Makes the samples of the model that `objective` sets against the data.
 
     Each call draws from streams of its own, derived from one seed; `state_dict` and `load_state_dict` let a training run
-    stop and go on as if it had not. `latest` are the negatives of the latest objective, for what else wants them, as
+    stop and go on as if it had not. `latest` are the negatives of the latest objective, and `latest_logits` the log odds of the hidden
+    units given its data and given `latest`, one after the other, where it has found them: for what else wants them, as
     `CentredGradient` does.
     """
 
     latest: Tensor | Draws | None = None
+    latest_logits: Tensor | None = None
     sampler: Any = None
     """Where the samples come from, for phases that have one."""
     starts_at_data: ClassVar[bool] = False
@@ -99,7 +101,7 @@ class NegativePhase(ABC):
             data: visible rows, shape (batch, num_visible).
             positive: the data with their hidden units, from `complete`, for machines that need it; the data themselves where None.
         """
-        self.latest = self.negative(model, data)
+        self.latest, self.latest_logits = self.negative(model, data), None
         return model.objective(data if positive is None else positive, self.latest)
 
     def state_dict(self) -> dict[str, Any]:

@@ -120,7 +120,7 @@ class EnergyTask(pl.LightningModule):
         """Centre the gradient, where that is wanted."""
         positive, negative = self._positive_side, self.negatives.latest
         if self.centring is not None and positive is not None and negative is not None:
-            self.centring.step(positive, negative)
+            self.centring.step(positive, negative, hidden_logits=self.negatives.latest_logits)
 
     def optimizer_step(self, *arguments: Any, **settings: Any) -> None:
         """Step, then put the model back where the constraint wants it."""
