@@ -53,7 +53,7 @@ def _rbm(settings: Settings) -> list[Claim]:
     reverse: list[float] = []
     apart: list[float] = []
     base = binarized(images[:2_000], 1)
-    chains, steps, few = (64, 100, 10) if settings.quick else (512, 50_000, 500)
+    chains, steps, few = (64, 100, 10) if settings.quick else (512, 20_000, 500)
     for seed in range(settings.seeds):
         start = time.perf_counter()
         machine = trained_rbm(images[: 2_000 if settings.quick else None], 2 if settings.quick else EPOCHS, seed)
@@ -64,7 +64,7 @@ def _rbm(settings: Settings) -> list[Claim]:
         apart.append(estimates[0].value - estimates[1].value)
         known = highest(estimates)
         found.append(log_likelihood(machine, rows, partition=known))
-        raise_ = ReverseAnnealedLikelihood(chains=1, steps=steps // 10, base_rows=base)
+        raise_ = ReverseAnnealedLikelihood(chains=1, steps=steps // 4, base_rows=base)
         below = raise_.estimate(machine, rows[:few], seed=seed).value
         reverse.append(below - log_likelihood(machine, rows[:few], partition=known).value)
     row, values = "mnist/rbm-784x500", [each.pessimistic for each in found]
