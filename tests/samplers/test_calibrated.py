@@ -28,6 +28,7 @@ from spinlight.samplers import (
     LangevinBifurcation,
     PseudoLikelihood,
     Sampler,
+    SimulatedBifurcation,
     TruncatedWigner,
     UncorrectedFeedback,
 )
@@ -172,8 +173,15 @@ def test_a_sampler_that_does_not_see_the_scale_is_refused(sampler: Sampler) -> N
         Calibrated(sampler=sampler).draw(problem, 10, seed=1)
 
 
+@pytest.mark.parametrize("sampler", [CoherentIsingMachine(), SimulatedBifurcation()])
+def test_a_sampler_that_says_so_is_refused_before_it_is_called(sampler: Sampler) -> None:
+    with pytest.raises(InvalidSettingError, match="normalises every problem"):
+        Calibrated(sampler=sampler)
+    assert Calibrated(sampler=sampler, factor=2.0).factor == 2.0  # a known factor is taken as it is
+
+
 def test_draws_that_are_frozen_at_every_factor_are_refused() -> None:
-    frozen = CoherentIsingMachine(look_every=5, progress=False)
+    frozen = CoherentIsingMachine(look_every=5, scale=0.5, progress=False)
     with pytest.raises(InvalidSettingError, match="without a temperature at every factor"):
         Calibrated(sampler=frozen, calls=3, draws=100).draw(random_ising(6, seed=1, scale=2.0), 10, seed=1)
 

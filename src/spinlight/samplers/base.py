@@ -41,6 +41,9 @@ class Sampler(ABC):
     divisible: ClassVar[bool] = True
     """Whether the draws of several calls, put together, are those of one: not where rows are chosen or weighed among each other."""
 
+    sees_scale: ClassVar[bool] = True
+    """Whether a problem and its multiples are different problems to it: where they are not, there is nothing to calibrate."""
+
     runs_on_gpu: ClassVar[bool] = False
     """Whether problems on a CUDA device are sampled there, rather than on the CPU and copied back."""
 

@@ -88,6 +88,8 @@ class SimulatedBifurcation(_Together):
         [-2.0, -2.0, -2.0, -2.0]
     """
 
+    sees_scale: ClassVar[bool] = False
+
     steps: int = 1000
     dt: float = 1.0
     discrete: bool = True

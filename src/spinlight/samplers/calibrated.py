@@ -62,8 +62,8 @@ class Calibrated(Sampler):
         of the same mean energy; for small dense Boltzmann machines docs/calibration.md has it measured.
 
     Raises:
-        InvalidSettingError: a setting outside its domain; on drawing, a sampler whose draws have the same beta for every multiple of
-            the problem, or none at all.
+        InvalidSettingError: a setting outside its domain, or a sampler that normalises its problems; on drawing, a sampler whose draws
+            have the same beta for every multiple of the problem, or none at all.
 
     Warns:
         UncalibratedWarning: the draws are off by more than 2 % and three standard errors.
@@ -102,6 +102,10 @@ class Calibrated(Sampler):
         positive_integer("calls", self.calls)
         if self.factor is not None:
             positive_number("factor", self.factor)
+        elif not self.sampler.sees_scale:
+            raise InvalidSettingError(
+                f"{type(self.sampler).__name__} normalises every problem: it does not see their scale and cannot be calibrated. {_CURE}"
+            )
 
     @property
     def divisible(self) -> bool:  # type: ignore[override]

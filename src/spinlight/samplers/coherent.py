@@ -154,6 +154,11 @@ class CoherentIsingMachine(Sampler):
         if not isinstance(self.noise, QuantumNoise | None):
             raise InvalidSettingError(f"noise must be TruncatedWigner(), GaussianMoments() or None, got {self.noise!r}")
 
+    @property
+    def sees_scale(self) -> bool:  # type: ignore[override]
+        """Only with a fixed gain."""
+        return self.scale is not None
+
     def draw(self, problem: Ising, count: int, *, seed: Seed = None, initial: Tensor | None = None) -> Draws:
         """Return one state of each of `count` runs per problem; see `Sampler.draw`.
 
