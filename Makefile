@@ -3,7 +3,7 @@
 #   make run     train a Boltzmann-prior VAE on real single-cell data (under three minutes on two cores)
 #   make test    the default test suite
 #   make check   formatting, lint and types
-#   make bench   every benchmark row that fits in fifteen minutes, then the pages made from them
+#   make bench   the benchmark of the samplers, fifteen minutes, then the pages made from all results
 #   make docs    the documentation, warnings being errors, and its examples, which are run
 #   make clean   remove what the targets above made, except runs/
 

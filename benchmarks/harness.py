@@ -40,6 +40,10 @@ VERSIONED = (
 )
 
 
+Rows = Sequence[Mapping[str, Any]]
+"""Records of claims, as they stand in JSON."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """The options of one run.
@@ -164,27 +168,28 @@ def main(cases: Sequence[Case], about: str, arguments: Sequence[str] | None = No
         print(f"no row matches {options.rows!r}; there are: {', '.join(case.name for case in cases)}", file=sys.stderr)
         return 2
     settings = Settings(options.quick, options.seeds or (2 if options.quick else 5))
-    known = read_rows(options.json) if options.json else []
+    if options.json and options.quick and not all(row["quick"] for row in read_rows(options.json)):
+        print(
+            f"{options.json} holds rows of full runs, which --quick ones would replace; name another file",
+            file=sys.stderr,
+        )
+        return 2
     holds = True
     print(HEADER)
     for case in selected:
-        rows = [_record(claim, settings) for claim in case.measure(settings)]
+        rows = [{"case": case.name, **_record(claim, settings)} for claim in case.measure(settings)]
         for row in rows:
             print(table_line(row), flush=True)
         if options.json:  # after each case: the next one may take an hour, and be interrupted
-            known = with_case(known, case.name, rows)
-            write_rows(options.json, known)
+            write_rows(options.json, with_case(read_rows(options.json), case.name, rows))
         holds = holds and all(row["holds"] for row in rows)
     return 0 if holds else 1
-
-
-Rows = Sequence[Mapping[str, Any]]
 
 
 def with_case(known: Rows, case: str, rows: Rows) -> list[Mapping[str, Any]]:
     """Return all rows known so far, with those of one case in place of its earlier ones, at the end if it had none."""
     names = {row["row"] for row in rows}
-    stale = [place for place, row in enumerate(known) if row["row"] in names or row["row"].startswith(f"{case}/")]
+    stale = [place for place, row in enumerate(known) if row["row"] in names or row.get("case") == case]
     first = min(stale, default=len(known))
     others = [row for place, row in enumerate(known) if place not in stale]
     return [*others[:first], *rows, *others[first:]]

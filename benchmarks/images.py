@@ -125,7 +125,10 @@ MACHINE_RATE, CONTROL_RATE = 3e-3, 1e-3
 
 
 def _qvae(settings: Settings) -> list[Claim]:
-    """Return what a Boltzmann prior is worth beside independent bits, everything else equal; its log Z two errors higher."""
+    """Return what a Boltzmann prior is worth beside independent bits; its log Z two errors higher.
+
+    Everything else is equal, but for the rate of the prior's own parameters: each has the better of its own.
+    """
     torch.set_num_threads(harness.cores())
     images, rows = mnist().train.intensities, test_rows()
     rows, samples, steps = (rows[:100], 10, 50) if settings.quick else (rows[:2_000], 500, STEPS)

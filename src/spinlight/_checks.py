@@ -8,11 +8,14 @@ import operator
 import sys
 from numbers import Real
 from types import ModuleType
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from spinlight._errors import InvalidSettingError, InvalidStateError, MissingExtraError
+
+Kind = TypeVar("Kind")
 
 MOST = 2**31 - 1
 """The largest size or number of anything: more sites, chains or sweeps than this are a slip of the keyboard."""
@@ -81,6 +84,13 @@ def fraction(name: str, value: object) -> float:
     if number >= 1:
         raise InvalidSettingError(f"{name} must be below 1, got {value!r}")
     return number
+
+
+def instance(name: str, value: Kind, kind: type, description: str) -> Kind:
+    """Return `value` if it is of a kind, described as in "a torch module"."""
+    if not isinstance(value, kind):
+        raise InvalidSettingError(f"{name} must be {description}, got {value!r}")
+    return value
 
 
 def thread_count(threads: int | None) -> int:

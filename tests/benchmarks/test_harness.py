@@ -82,6 +82,34 @@ def test_a_case_that_runs_again_replaces_its_own_rows_where_they_stood_and_no_ot
     ]
 
 
+def test_rows_of_a_case_that_it_no_longer_has_are_dropped_whatever_their_names(tmp_path) -> None:
+    path = tmp_path / "rows.json"
+    other = harness.Case("a", lambda settings: [harness.Claim("b/0", 2.0, "x", (2.0, 2.0), 0.0, {}, 0.1)])
+    harness.main([named("a", 1.0)], "", ["--json", str(path)])
+    harness.main([other], "", ["--json", str(path)])
+    assert [row["row"] for row in json.loads(path.read_text())] == ["b/0"]
+
+
+def test_quick_rows_do_not_go_among_those_that_prove_something(tmp_path, capsys) -> None:
+    path = tmp_path / "rows.json"
+    harness.main([named("a", 1.0)], "", ["--json", str(path)])
+    before = path.read_bytes()
+    assert harness.main([named("a", 2.0)], "", ["--json", str(path), "--quick"]) == 2
+    assert "name another file" in capsys.readouterr().err
+    assert path.read_bytes() == before
+
+
+def test_a_run_that_ends_later_keeps_what_another_wrote_meanwhile(tmp_path) -> None:
+    path = tmp_path / "rows.json"
+
+    def slow(settings: harness.Settings) -> list[harness.Claim]:
+        harness.main([named("b", 2.0)], "", ["--json", str(path)])
+        return named("a", 1.0).measure(settings)
+
+    harness.main([harness.Case("a", slow)], "", ["--json", str(path)])
+    assert {row["row"] for row in json.loads(path.read_text())} == {"a/0", "b/0"}
+
+
 def test_an_interrupted_run_leaves_the_cases_that_were_over(tmp_path) -> None:
     def interrupted(settings: harness.Settings) -> list[harness.Claim]:
         raise KeyboardInterrupt

@@ -50,6 +50,9 @@ def test_a_fit_leaves_a_model_its_likelihood_and_its_history(rows: Path, tmp_pat
     assert [int(row["epoch"]) for row in history] == [1, 2, 3]
     assert all(float(row["log_likelihood"]) < 0 for row in history)
     assert all(float(row["gradient_norm"]) > 0 for row in history)
+    rates = [float(row["learning_rate"]) for row in history]
+    assert rates == sorted(rates, reverse=True)
+    assert 5e-3 > rates[0] > rates[-1] > 0
     seconds = [float(row["seconds"]) for row in history]
     assert seconds == sorted(seconds)
     assert metrics["negatives"] == {

@@ -319,7 +319,7 @@ def test_reconstructions_have_the_mean_of_the_posterior() -> None:
     qvae = model_of("bernoulli", SpikeAndExponential(beta=3.0))
     parts = enumerated(qvae)
     exact = parts.mean(parts.log_posterior)
-    rows = qvae.reconstruct(many(20_000), generator=drawn())
+    rows = qvae.reconstruct(many(20_000), seed=drawn())
     assert mean_p_value(rows.numpy(), exact) > threshold()
     assert mean_p_value(rows.numpy(), 0.97 * exact) < threshold()
 
@@ -422,6 +422,32 @@ def test_a_bound_is_that_of_the_networks_in_use_and_leaves_them_as_they_were() -
     qvae.importance_weighted_bound(ROW)
     assert qvae.decoder.modes == {False}
     assert (qvae.training, qvae.decoder.training, qvae.encoder.training) == (True, True, False)
+
+
+@pytest.mark.parametrize("use", ["represent", "reconstruct", "generate"])
+def test_what_a_row_is_does_not_hang_on_the_rows_beside_it(use: str) -> None:
+    torch.manual_seed(0)
+    encoder = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
+    decoder = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    qvae = QVAE(encoder, decoder, BernoulliPrior(2), relaxation=StraightThrough())
+    rows = torch.randint(0, 2, (50, 3)).float()
+    qvae(rows)  # means and variances of the batches
+    before = {name: value.clone() for name, value in qvae.state_dict().items() if isinstance(value, Tensor)}
+    calls = {
+        "represent": lambda count: qvae.represent(rows[:count], "logits"),
+        "reconstruct": lambda count: qvae.reconstruct(rows[:count], seed=1),
+        "generate": lambda count: qvae.generate(count, seed=1),
+    }
+    calls[use](50), calls[use](1)  # a batch of one has no variance
+    if use == "represent":
+        torch.testing.assert_close(calls[use](1), calls[use](50)[:1])
+    assert (qvae.training, encoder.training, decoder.training) == (True, True, True)
+    assert all(torch.equal(qvae.state_dict()[name], value) for name, value in before.items())
+
+
+def test_noise_from_something_else_than_a_generator_is_refused_by_name() -> None:
+    with pytest.raises(InvalidSettingError, match=r"generator must be a torch\.Generator"):
+        model_of("bernoulli").elbo(ROW, generator=0)
 
 
 def test_a_failure_leaves_the_networks_as_they_were() -> None:

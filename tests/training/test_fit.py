@@ -11,8 +11,9 @@ import torch
 from helpers.enumeration import all_bits
 from spinlight._errors import FileFormatError, InvalidSettingError, InvalidStateError, ProblemTooLargeError
 from spinlight.ising import Ising, LogPartition
-from spinlight.models import BoltzmannMachine, GaussianBernoulliRBM, RestrictedBoltzmannMachine
+from spinlight.models import BoltzmannMachine, GaussianBernoulliRBM, RestrictedBoltzmannMachine, clip_to_range
 from spinlight.training import (
+    CentredGradient,
     EnergyTask,
     ExactPartition,
     FittedMachine,
@@ -20,6 +21,7 @@ from spinlight.training import (
     PersistentContrastiveDivergence,
     RowsDataModule,
     fit_machine,
+    linear_decay,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec", "ignore:.*does not have many workers")
@@ -61,12 +63,14 @@ def fitted(
     rate: float = 0.1,
     batch_size: int = 16,
     rows: torch.Tensor | None = None,
+    centring: float | None = None,
+    **options,
 ) -> FittedMachine:
     torch.manual_seed(0)
     phase = PersistentContrastiveDivergence(chains=10, seed=0) if negatives is None else negatives
-    task = EnergyTask(
-        machine or RestrictedBoltzmannMachine(6, hidden), phase, optimizer=partial(torch.optim.SGD, lr=rate)
-    )
+    machine = machine or RestrictedBoltzmannMachine(6, hidden)
+    centred = None if centring is None else CentredGradient(machine, rate=centring)
+    task = EnergyTask(machine, phase, optimizer=partial(torch.optim.SGD, lr=rate), centring=centred, **options)
     data = RowsDataModule(ROWS, valid=ROWS, test=ROWS if rows is None else rows, batch_size=batch_size, seed=0)
     estimator = ExactPartition() if estimator is None else estimator
     return fit_machine(task, data, out, epochs=epochs, estimator=estimator, resume=resume)
@@ -126,8 +130,11 @@ def test_a_checkpoint_of_another_machine_or_a_damaged_one_is_refused_and_kept(tm
         ({"batch_size": 8}, "whose data were"),
         ({"rows": ROWS.flip(0)}, "whose data were"),
         ({"negatives": PersistentContrastiveDivergence(chains=10, sweeps=2, seed=0)}, "whose negatives were"),
+        ({"centring": 0.9}, "whose centring were"),
+        ({"schedule": linear_decay}, "whose schedule were"),
+        ({"constraint": partial(clip_to_range, couplings=(-0.5, 0.5))}, "whose constraint were"),
     ],
-    ids=["rate", "epochs", "batches", "rows", "sweeps"],
+    ids=["rate", "epochs", "batches", "rows", "sweeps", "centring", "schedule", "constraint"],
 )
 def test_a_fit_goes_on_with_the_settings_and_the_rows_of_before_or_not_at_all(
     tmp_path: Path, changed: dict, words: str

@@ -278,8 +278,10 @@ def test_a_gradient_that_is_all_noise_is_told_from_one_that_is_none(tmp_path: Pa
         for _ in range(60):
             noise = torch.randn(1, 2_000, generator=generator)
             module.model.weight.grad = (1 - share) ** 0.5 * steady + share**0.5 * noise
-            monitor.on_before_optimizer_step(Trainer(), module, None)
+            optimizer = torch.optim.SGD(module.model.parameters(), lr=0.3)
+            monitor.on_before_optimizer_step(Trainer(), module, optimizer)
         found[share] = module.logged["gradient_noise"]
+        assert module.logged["learning_rate"] == 0.3
     assert found[0.0] == pytest.approx(0.0, abs=1e-3)
     # One running mean of 2,000 entries: relative error about sqrt(2 / 2,000).
     assert found[0.5] == pytest.approx(0.5, abs=0.06)

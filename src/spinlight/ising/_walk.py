@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from functools import cache
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -14,10 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spinlight.ising.problem import Ising
-from spinlight.kernels.blocks import over_blocks
-
-Floats = NDArray[np.float64]
-Result = TypeVar("Result")
+from spinlight.kernels.blocks import Floats, Result, over_blocks
 
 _LOW = 16
 """Sites that vary within a block: 2^16 energies are 512 KiB, which a core's second-level cache holds."""

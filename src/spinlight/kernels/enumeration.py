@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from spinlight.kernels.blocks import Floats
+
+_LOG_2 = float(np.log(2.0))
 
 
 @njit(nogil=True, cache=True)
@@ -66,6 +67,7 @@ def side_table(low: int, weight: Floats) -> Floats:
     return table
 
 
+# Fused multiply-adds and nothing else of fastmath: sums in another order would not be the same for every block size.
 @njit(nogil=True, cache=True, fastmath={"contract"})
 def block_log_weights(
     block: int, low: int, biases: Floats, others: Floats, weight: Floats, table: Floats, span: int, values: Floats
@@ -107,6 +109,7 @@ def block_log_weights(
             small, large, row = np.exp(-above), np.exp(most - above), table[other]
             for state in range(size):
                 products[state] *= small + large * row[state]
+        # A float64 above 0 is 52 bits of mantissa below an exponent with 1023 added: keep the mantissa as a number in [1, 2).
         for state in range(size):
             exponents[state] += (numbers[state] >> 52) - 1023
             numbers[state] = (numbers[state] & 0xFFFFFFFFFFFFF) | (1023 << 52)
@@ -117,6 +120,3 @@ def block_log_weights(
             values[half + state] = values[state] + biases[unit]
     for state in range(size):
         values[state] += np.log(products[state]) + _LOG_2 * exponents[state]
-
-
-_LOG_2 = float(np.log(2.0))

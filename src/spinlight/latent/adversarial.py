@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -13,7 +12,8 @@ from torch import Tensor
 from spinlight._checks import nonnegative_number, positive_integer
 from spinlight._errors import InvalidSettingError
 from spinlight.latent.qgan import QGAN
-from spinlight.training import Batches, NegativePhase
+from spinlight.training import NegativePhase
+from spinlight.training.batches import Place
 from spinlight.training.phases import require_phase
 from spinlight.training.task import MakeOptimizer, MakeSchedule, batch_rows
 
@@ -79,8 +79,7 @@ class AdversarialTask(pl.LightningModule):
         self._make: MakeOptimizer = partial(adam, betas=(0.0, 0.99)) if optimizer is None else optimizer
         self._make_associative: MakeOptimizer = adam if associative_optimizer is None else associative_optimizer
         self._make_schedule = schedule
-        self._batches: Mapping[str, Any] | None = None
-        self._taken = 0
+        self._place = Place()
         self._steps = 0
         self.automatic_optimization = False
 
@@ -91,14 +90,11 @@ class AdversarialTask(pl.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Count the batches of an epoch, which may be cut short, from its start."""
-        self._taken = 0
+        self._place.on_train_epoch_start()
 
     def training_step(self, batch: Tensor, batch_idx: int) -> None:
         """Take the three steps of one batch of data."""
-        loader = self.trainer.train_dataloader
-        if isinstance(loader, Batches):
-            self._taken += 1
-            loader.mark(self._taken)  # Lightning fetches one batch ahead of the one that is trained on
+        self._place.on_batch(self.trainer.train_dataloader)
         step = self.qgan.step(batch_rows(batch), self.negatives)
         optimizers: Any = self.optimizers()
         discriminator, generator, associative = optimizers
@@ -137,18 +133,14 @@ class AdversarialTask(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the chains, and where the data stand."""
         checkpoint["negatives"], checkpoint["steps"] = self.negatives.state_dict(), self._steps
-        loader = self.trainer.train_dataloader if self._trainer else None
-        if isinstance(loader, Batches):
-            checkpoint["batches"] = loader.state_dict()
+        self._place.on_save_checkpoint(self.trainer.train_dataloader if self._trainer else None, checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with the chains."""
         self.negatives.load_state_dict(checkpoint["negatives"])
         self._steps = checkpoint["steps"]
-        self._batches = checkpoint.get("batches")
+        self._place.on_load_checkpoint(checkpoint)
 
     def on_train_start(self) -> None:
-        """Go on with the data where the checkpoint was: Lightning does so only where it has not looked at their length before."""
-        if self._batches is not None and isinstance(self.trainer.train_dataloader, Batches):
-            self.trainer.train_dataloader.load_state_dict(self._batches)
-        self._batches = None
+        """Go on with the data where the checkpoint was."""
+        self._place.on_train_start(self.trainer.train_dataloader)

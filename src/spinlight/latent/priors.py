@@ -52,6 +52,8 @@ class BoltzmannPrior(Prior):
         witness_sweeps: sweeps of each between two steps.
         estimator: of log Z's value, `AnnealedImportance` by default. It gets a restricted machine itself, of which one side can be summed
             out, and of any other machine the Ising problem.
+        seed: of the prior's own chains, and of its default negatives: integer, generator, or None for torch's global state, so that
+            `torch.manual_seed` reproduces a run. Negatives that are given have a seed of their own.
 
     Raises:
         InvalidSettingError: no Boltzmann machine, no negatives or such that start at data, no estimator, or numbers below 1.
@@ -59,14 +61,20 @@ class BoltzmannPrior(Prior):
     Law:
         The value of KL has the error of log Z; its gradient that of the negatives, which for persistent chains is asymptotic:
         a learning rate that outruns their mixing biases it. Chains of block Gibbs begin where 100 sweeps from random states
-        lead, others as their sampler makes them. The prior's own seeds, and those of its default
-        negatives, come from torch's global state, so that `torch.manual_seed` reproduces a run; negatives that are given have a
-        seed of their own.
+        lead, others as their sampler makes them.
 
     References:
         Rolfe, "Discrete variational autoencoders", ICLR 2017 (the prior); Tieleman, ICML 2008 (persistent chains); Neal,
         Statistics and Computing 11 (2001) 125 (annealed importance sampling); Carbone, Hua, Coste & Vanden-Eijnden, NeurIPS
         2023 (log Z along training, by Jarzynski's equality).
+
+    Example:
+        >>> from spinlight.models import BoltzmannMachine
+        >>> prior = BoltzmannPrior(BoltzmannMachine(3, initial_scale=0.0), seed=0)  # fair coins to begin with
+        >>> bool((prior.kl_divergence(torch.zeros(2, 3)).abs() < 0.01).all())
+        True
+        >>> prior.sample(5, seed=1).shape
+        torch.Size([5, 3])
     """
 
     def __init__(
@@ -77,12 +85,13 @@ class BoltzmannPrior(Prior):
         witnesses: int = 256,
         witness_sweeps: int = 5,
         estimator: PartitionEstimator | None = None,
+        seed: Seed = None,
     ) -> None:
         super().__init__()
         if not isinstance(machine, AbstractBoltzmannMachine):
             raise InvalidSettingError(f"machine must be a Boltzmann machine, got {type(machine).__name__}")
         self.machine = machine
-        self._seed = resolve_seed(torch.default_generator)
+        self._seed = resolve_seed(torch.default_generator if seed is None else seed)
         self.negatives = _phase(negatives, derive_seed(self._seed, 0))
         self.estimator: PartitionEstimator = AnnealedImportance() if estimator is None else estimator
         if isinstance(estimator, type) or not callable(getattr(self.estimator, "estimate", None)):

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spinlight._checks import nonnegative_number, positive_integer
+from spinlight._checks import instance, nonnegative_number, positive_integer
 from spinlight._errors import InvalidSettingError, InvalidStateError
 from spinlight._random import Seed, derive_seed, resolve_seed, uniform
 from spinlight.ising import Draws, SupportsDraw
@@ -23,8 +22,6 @@ from spinlight.training import NegativePhase, complete
 
 Smoothing = Callable[[Tensor, Tensor], Tensor]
 """Of bits and of noise in [0, 1), both of shape (rows, units): what the generator sees. A relaxation's `smooth` is one."""
-
-_Part = TypeVar("_Part")
 
 
 class QGAN(nn.Module):
@@ -88,11 +85,13 @@ class QGAN(nn.Module):
         hidden_sampler: SupportsDraw | None = None,
     ) -> None:
         super().__init__()
-        self.generator = _instance("generator", generator, nn.Module, "a torch module")
-        self.features = _instance("features", features, nn.Module, "a torch module")
-        self.head = _instance("head", head, nn.Module, "a torch module")
-        self.prior = _instance("prior", prior, AbstractBoltzmannMachine, "a Boltzmann machine")
-        self.readout = None if readout is None else _instance("readout", readout, nn.Module, "a torch module")
+        self.generator = instance("generator", generator, nn.Module, "a torch module")
+        self.features = instance("features", features, nn.Module, "a torch module")
+        self.head = instance("head", head, nn.Module, "a torch module")
+        self.prior = instance(
+            "prior", prior, AbstractBoltzmannMachine, "a Boltzmann machine itself, such as BoltzmannMachine(units)"
+        )
+        self.readout = None if readout is None else instance("readout", readout, nn.Module, "a torch module")
         if smoothing is not None and (isinstance(smoothing, type) or not callable(smoothing)):
             raise InvalidSettingError(
                 f"smoothing must be a function of bits and noise, such as OverlappingExponentials().smooth, got {smoothing!r}"
@@ -301,9 +300,3 @@ def _held(*modules: nn.Module) -> Iterator[None]:
     finally:
         for part in parameters:
             part.requires_grad_(True)
-
-
-def _instance(name: str, value: _Part, kind: type, description: str) -> _Part:
-    if not isinstance(value, kind):
-        raise InvalidSettingError(f"{name} must be {description}, got {value!r}")
-    return value

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal, TypeVar
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spinlight._checks import positive_integer
+from spinlight._checks import instance, positive_integer
 from spinlight._errors import InvalidSettingError, InvalidStateError
 from spinlight._random import Seed, derive_seed, resolve_seed, uniform
 from spinlight.ising import SupportsDraw
@@ -23,8 +23,6 @@ from spinlight.latent.relaxations.spike import SpikeAndExponential
 from spinlight.training import ImportanceWeightedBound
 
 Representation = Literal["probabilities", "bits", "logits"]
-
-_Part = TypeVar("_Part")
 
 
 class QVAE(nn.Module):
@@ -68,11 +66,11 @@ class QVAE(nn.Module):
         likelihood: Likelihood | None = None,
     ) -> None:
         super().__init__()
-        self.encoder = _instance("encoder", encoder, nn.Module, "a torch module")
-        self.decoder = _instance("decoder", decoder, nn.Module, "a torch module")
-        self.prior = _instance("prior", prior, Prior, "a prior such as BernoulliPrior(units)")
+        self.encoder = instance("encoder", encoder, nn.Module, "a torch module")
+        self.decoder = instance("decoder", decoder, nn.Module, "a torch module")
+        self.prior = instance("prior", prior, Prior, "a prior such as BernoulliPrior(units)")
         smoothing = SpikeAndExponential() if relaxation is None else relaxation
-        self.relaxation = _instance("relaxation", smoothing, Relaxation, "a relaxation such as SpikeAndExponential()")
+        self.relaxation = instance("relaxation", smoothing, Relaxation, "a relaxation such as SpikeAndExponential()")
         self.likelihood: Likelihood = BernoulliLikelihood() if likelihood is None else likelihood
         for name in ("log_probability", "mean"):
             if isinstance(likelihood, type) or not callable(getattr(self.likelihood, name, None)):
@@ -200,6 +198,8 @@ class QVAE(nn.Module):
     def represent(self, x: Tensor, representation: Representation = "probabilities") -> Tensor:
         """Return what the encoder says of each row's bits, shape (rows, units).
 
+        The networks are used as after `eval()`, and left in the mode they were in: what a row is does not hang on the rows beside it.
+
         Args:
             x: data, shape (rows, ...).
             representation: "probabilities" q in [0, 1]; "bits", 1 where q > 1/2; or "logits" log(q / (1 - q)).
@@ -212,17 +212,32 @@ class QVAE(nn.Module):
             raise InvalidSettingError(
                 f"representation must be one of {', '.join(_CONVERSIONS)}, got {representation!r}"
             )
-        return convert(self.encode(x))
+        with _evaluating(self):
+            return convert(self.encode(x))
 
     @torch.no_grad()
-    def reconstruct(self, x: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
-        """Return the mean of p(x' | zeta) for one draw zeta ~ q(zeta | x) of each row."""
-        zeta = self.relaxation.sample(torch.sigmoid(self.encode(x)), generator=generator)
-        return self.likelihood.mean(self.decode(zeta))
+    def reconstruct(self, x: Tensor, *, seed: Seed = None) -> Tensor:
+        """Return the mean of p(x' | zeta) for one draw zeta ~ q(zeta | x) of each row; networks as of `represent`.
+
+        Args:
+            x: data, shape (rows, ...).
+            seed: integer, generator, or None for fresh entropy.
+
+        Raises:
+            InvalidSettingError: an impossible seed.
+            InvalidStateError: as `encode`.
+        """
+        resolved = resolve_seed(seed)
+        with _evaluating(self):
+            q = torch.sigmoid(self.encode(x))
+            zeta = self.relaxation.sample(q, generator=torch.Generator(q.device).manual_seed(resolved))
+            return self.likelihood.mean(self.decode(zeta))
 
     @torch.no_grad()
     def generate(self, count: int, *, sampler: SupportsDraw | None = None, seed: Seed = None) -> Tensor:
         """Return means of p(x | zeta) for new rows: bits of the prior, smoothed, decoded; shape (count, ...).
+
+        Networks as of `represent`.
 
         Args:
             count: rows, at least 1.
@@ -238,7 +253,8 @@ class QVAE(nn.Module):
         resolved, like = resolve_seed(seed), next(self.parameters())
         bits = self.prior.sample(count, sampler=sampler, seed=derive_seed(resolved, 0)).to(like.device)
         noise = uniform(derive_seed(resolved, 1), *bits.shape).to(like)
-        return self.likelihood.mean(self.decode(self.relaxation.smooth(bits, noise)))
+        with _evaluating(self):
+            return self.likelihood.mean(self.decode(self.relaxation.smooth(bits, noise)))
 
 
 _CONVERSIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -258,9 +274,3 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
     finally:
         for part, training in modes:
             part.training = training
-
-
-def _instance(name: str, value: _Part, kind: type, description: str) -> _Part:
-    if not isinstance(value, kind):
-        raise InvalidSettingError(f"{name} must be {description}, got {value!r}")
-    return value

@@ -102,9 +102,9 @@ class Calibrated(Sampler):
         positive_integer("calls", self.calls)
         if self.factor is not None:
             positive_number("factor", self.factor)
-        elif not self.sampler.sees_scale:
+        if (blind := _blind_to_scale(self.sampler)) is not None:
             raise InvalidSettingError(
-                f"{type(self.sampler).__name__} normalises every problem: it does not see their scale and cannot be calibrated. {_CURE}"
+                f"{type(blind).__name__} normalises every problem: it does not see their scale and cannot be calibrated. {_CURE}"
             )
 
     @property
@@ -249,8 +249,17 @@ class Calibrated(Sampler):
             )
 
 
+def _blind_to_scale(sampler: Sampler) -> Sampler | None:
+    """Return the sampler, or the one within it, to which a problem and its multiples are the same; None if there is none."""
+    if not sampler.sees_scale:
+        return sampler
+    inner = getattr(sampler, "sampler", None)
+    return _blind_to_scale(inner) if isinstance(inner, Sampler) else None
+
+
 _CURE = (
-    "An optical machine needs a fixed gain, noise, and no error correction: CoherentIsingMachine(scale=0.16, "
+    "Take one that sees it, such as LangevinBifurcation; an optical machine needs a fixed gain, noise, and no error correction: "
+    "CoherentIsingMachine(scale=0.16, "
     "feedback=UncorrectedFeedback(), noise=TruncatedWigner(photon=0.6), steps=500, look_every=0)"
 )
 

@@ -74,7 +74,8 @@ class CentredGradient:
             positive: what `model.objective` was given as its positive side.
             negative: what it was given as its negative side.
             hidden_logits: the log odds of a restricted machine's hidden units given the rows of both sides, one side after the other,
-                where they are known, as `PersistentContrastiveDivergence.latest_logits`: a quarter of the time of a step.
+                where they are known, as `PersistentContrastiveDivergence.latest_logits`: it saves two matrix products. That they are of
+                these rows is not checked beyond their number.
 
         Raises:
             InvalidStateError: no gradients yet, rows that the objective would refuse, or logits of other rows.

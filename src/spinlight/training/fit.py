@@ -10,7 +10,7 @@ import struct
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from functools import partial
 from hashlib import sha256
 from importlib.metadata import version
@@ -73,6 +73,8 @@ def fit_machine(
     progress: Progress | None = None,
 ) -> FittedMachine:
     """Fit a machine and write model.pt, metrics.json and history.csv into a folder; last.ckpt while it runs.
+
+    On the CPU, in one process; elsewhere, or with callbacks and loggers of your own, `trainer.fit(task, datamodule=data)`.
 
     model.pt holds the state_dict, for `torch.load(weights_only=True)`; history.csv the likelihood and the gradient, epoch by epoch. On
     Ctrl-C a checkpoint is left, from which `resume` goes on in the middle of an epoch, and `InterruptedFitError` (a
@@ -274,12 +276,16 @@ class _History(pl.Callback):
 
 def _settings(task: EnergyTask, data: RowsDataModule, epochs: int) -> dict[str, Any]:
     """Return what a fit is made of, as plain values: what must be the same where it goes on, seeds aside, which a checkpoint holds."""
-    optimizer, sampler = task.new_optimizer(), task.negatives.sampler
+    optimizer = task.new_optimizer()
     rates = {name: value for name, value in optimizer.defaults.items() if isinstance(value, (bool, int, float, tuple))}
     settings = {
         "machine": repr(task.model),
         "negatives": _negatives(task),
-        "sampler": {"class": type(sampler).__name__, **sampler.settings()} if isinstance(sampler, Sampler) else None,
+        "sampler": _sampler(task.negatives.sampler),
+        "hidden_sampler": _sampler(task.hidden_sampler) if getattr(task.model, "needs_hidden", False) else None,
+        "centring": None if task.centring is None else {"rate": task.centring.rate},
+        "schedule": _function(task.schedule),
+        "constraint": _function(task.constraint),
         "optimizer": {"class": type(optimizer).__name__, **rates},
         "data": {
             "rows": len(data.train),
@@ -291,6 +297,30 @@ def _settings(task: EnergyTask, data: RowsDataModule, epochs: int) -> dict[str, 
         "epochs": epochs,
     }
     return plain(settings)
+
+
+def _sampler(sampler: object) -> dict[str, Any] | None:
+    if sampler is None:
+        return None
+    return {"class": type(sampler).__name__} | (sampler.settings() if isinstance(sampler, Sampler) else {})
+
+
+def _function(function: Any) -> dict[str, Any] | None:
+    """Return what a function is known by: its name, and what a partial one has been given."""
+    if function is None:
+        return None
+    if isinstance(function, partial):
+        given = {str(at): part for at, part in enumerate(function.args)} | function.keywords
+        return {**(_function(function.func) or {}), **{name: _word(part) for name, part in given.items()}}
+    return {"function": getattr(function, "__qualname__", type(function).__name__)}
+
+
+def _word(value: object) -> object:
+    """Return what says the same in every process: an object's own repr may hold its address."""
+    if isinstance(value, tuple | list):
+        return [_word(part) for part in value]
+    known = isinstance(value, bool | int | float | str) or value is None
+    return value if known else repr(value) if is_dataclass(value) else type(value).__name__
 
 
 def _negatives(task: EnergyTask) -> dict[str, Any]:

@@ -70,11 +70,12 @@ class LikelihoodMonitor(pl.Callback):
 
 
 class GradientMonitor(pl.Callback):
-    """Logs the size of the gradient and how much of it is noise.
+    """Logs the learning rate, the size of the gradient and how much of it is noise.
 
-    With running means m of g and q of |g|^2: `gradient_norm` = sqrt(q), `gradient_noise` = 1 - |m|^2 / q, the share of the squared
-    gradient that differs from step to step. Near 1, steps walk at random about an optimum: lower the learning rate, or take more
-    chains and larger batches. The mean of a few steps is itself noisy, which the share is corrected for.
+    `learning_rate` is that of the first group of parameters. With running means m of g and q of |g|^2: `gradient_norm` = sqrt(q),
+    `gradient_noise` = 1 - |m|^2 / q, the share of the squared gradient that differs from step to step. Near 1, steps walk at random
+    about an optimum: lower the learning rate, or take more chains and larger batches. The mean of a few steps is itself noisy, which
+    the share is corrected for.
 
     Args:
         memory: of the running means: the weight of the past at each step, in [0, 1).
@@ -105,7 +106,7 @@ class GradientMonitor(pl.Callback):
         self._weight = keep * self._weight + new
         self._weight_of_squares = keep**2 * self._weight_of_squares + new**2
         square = self._square / self._weight
-        values = {"gradient_norm": math.sqrt(square)}
+        values = {"learning_rate": float(optimizer.param_groups[0]["lr"]), "gradient_norm": math.sqrt(square)}
         repeated = self._weight_of_squares / self._weight**2  # 1 / the number of gradients that the mean is worth
         if repeated < 1 and square > 0:
             # |m|^2 of independent gradients is |E g|^2 + repeated (q - |E g|^2) in expectation.

@@ -86,7 +86,7 @@ class NegativePhase(ABC):
 
     @abstractmethod
     def negative(self, model: TrainableMachine, data: Tensor) -> Tensor | Draws:
-        """Return rows of all units for the negative side of `model.objective`.
+        """Return rows for the negative side of `model.objective`: of all units, or of the visible ones where the machine sums the rest out.
 
         Args:
             model: the machine as it is now.

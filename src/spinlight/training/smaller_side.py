@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 import torch
@@ -38,7 +39,9 @@ class SmallerSide:
         InvalidProblemError: parameters that are NaN or infinite.
 
     Cost:
-        2^smaller * larger steps of 1 to 2 ns on each thread: a tenth of a second for 16 by 784 units, two seconds for 20 by 784.
+        2^smaller * larger steps of 1 to 2 ns on each thread where the larger side has hundreds of units: a tenth of a second for 16 by
+        784 units, two seconds for 20 by 784. Up to 10 ns where it has tens, and half a microsecond where eight weights of one unit add
+        up to more than 600.
     """
 
     def __init__(self, machine: RestrictedBoltzmannMachine, beta: float) -> None:
@@ -55,8 +58,10 @@ class SmallerSide:
 
     def log_partition(self) -> float:
         """Return log Z."""
-        parts = self._over_blocks(lambda values: torch.logsumexp(torch.from_numpy(values), 0))
-        return float(torch.logsumexp(torch.stack(list(parts)), 0))
+        total = torch.tensor(-math.inf, dtype=torch.float64)
+        for part in self._over_blocks(lambda values: torch.logsumexp(torch.from_numpy(values), 0)):
+            total = torch.logaddexp(total, part)
+        return float(total)
 
     def draw(self, count: int, seed: int) -> Tensor:
         """Return independent exact draws of all units: spins, int8, shape (count, num_nodes).
@@ -73,7 +78,7 @@ class SmallerSide:
         return (2 * torch.cat(both, -1) - 1).to(torch.int8)
 
     def _over_blocks(self, function: Callable[[Floats], Tensor]) -> Iterator[Tensor]:
-        """Yield the function of log p(x) + log Z of all states, in number order, a block at a time."""
+        """Yield the function of log p(x) + log Z of all states, in number order, a block at a time; it must not keep the values."""
         biases, others, weight = (part.contiguous().numpy() for part in (self.biases, self.others, self.weight))
         low = min(len(biases), _LOW)
         while low and _spread(weight, low) > _WIDEST:

@@ -16,7 +16,7 @@ from spinlight._errors import InvalidSettingError, InvalidStateError
 from spinlight.ising import Draws, SupportsDraw
 from spinlight.models import AbstractBoltzmannMachine, TrainableMachine
 from spinlight.samplers import Gibbs
-from spinlight.training.batches import Batches
+from spinlight.training.batches import Place
 from spinlight.training.centring import CentredGradient
 from spinlight.training.phases import NegativePhase, complete, require_phase
 
@@ -45,7 +45,7 @@ class EnergyTask(pl.LightningModule):
         constraint: changes the model in place after every step, such as `partial(clip_to_range, ...)` of a machine's range.
 
     Raises:
-        InvalidSettingError: no machine, or no negative phase.
+        InvalidSettingError: no machine, no negative phase, or centring of another model.
 
     Example:
         >>> from spinlight.models import RestrictedBoltzmannMachine
@@ -77,9 +77,8 @@ class EnergyTask(pl.LightningModule):
         self.model, self.negatives, self.centring = model, require_phase(negatives), centring
         self.hidden_sampler = Gibbs(sweeps=20, progress=False) if hidden_sampler is None else hidden_sampler
         self._make_optimizer: MakeOptimizer = partial(torch.optim.Adam, lr=1e-3) if optimizer is None else optimizer
-        self._make_schedule, self._constraint = schedule, constraint
-        self._batches: Mapping[str, Any] | None = None
-        self._taken = 0
+        self.schedule, self.constraint = schedule, constraint
+        self._place = Place()
         self._positive_side: Tensor | Draws | None = None
 
     def setup(self, stage: str) -> None:
@@ -98,14 +97,11 @@ class EnergyTask(pl.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Count the batches of an epoch, which may be cut short, from its start."""
-        self._taken = 0
+        self._place.on_train_epoch_start()
 
     def training_step(self, batch: Tensor | Sequence[Tensor], batch_idx: int) -> Tensor:
         """Return the objective of one batch of visible rows, alone or in a sequence of one as `TensorDataset` gives them."""
-        loader = self.trainer.train_dataloader
-        if isinstance(loader, Batches):
-            self._taken += 1
-            loader.mark(self._taken)  # Lightning fetches one batch ahead of the one that is trained on
+        self._place.on_batch(self.trainer.train_dataloader)
         rows = batch_rows(batch)
         positive = self._positive(rows)
         self._positive_side = rows if positive is None else positive
@@ -125,8 +121,8 @@ class EnergyTask(pl.LightningModule):
     def optimizer_step(self, *arguments: Any, **settings: Any) -> None:
         """Step, then put the model back where the constraint wants it."""
         super().optimizer_step(*arguments, **settings)
-        if self._constraint is not None:
-            self._constraint(self.model)
+        if self.constraint is not None:
+            self.constraint(self.model)
 
     def new_optimizer(self) -> Optimizer:
         """Return an optimiser of the machine's parameters, as training makes it."""
@@ -135,9 +131,9 @@ class EnergyTask(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """Return the optimiser, and its schedule where there is one."""
         optimizer = self.new_optimizer()
-        if self._make_schedule is None:
+        if self.schedule is None:
             return optimizer
-        schedule = self._make_schedule(optimizer, int(self.trainer.estimated_stepping_batches))
+        schedule = self.schedule(optimizer, int(self.trainer.estimated_stepping_batches))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -145,9 +141,7 @@ class EnergyTask(pl.LightningModule):
         checkpoint["negatives"] = _from_all(self.negatives.state_dict())
         if self.centring is not None:
             checkpoint["centring"] = self.centring.state_dict()
-        loader = self.trainer.train_dataloader if self._trainer else None
-        if isinstance(loader, Batches):
-            checkpoint["batches"] = loader.state_dict()
+        self._place.on_save_checkpoint(self.trainer.train_dataloader if self._trainer else None, checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with the chains of this process.
@@ -163,7 +157,7 @@ class EnergyTask(pl.LightningModule):
                 f"the checkpoint holds the chains of {len(states)} processes and there are {processes}; go on with as many"
             )
         self.negatives.load_state_dict(states[rank])
-        self._batches = checkpoint.get("batches")
+        self._place.on_load_checkpoint(checkpoint)
         if (self.centring is None) != ("centring" not in checkpoint):
             raise InvalidStateError(
                 f"the checkpoint is of a run {'without' if self.centring else 'with'} centring; go on as before"
@@ -172,10 +166,8 @@ class EnergyTask(pl.LightningModule):
             self.centring.load_state_dict(checkpoint["centring"])
 
     def on_train_start(self) -> None:
-        """Go on with the data where the checkpoint was: Lightning does so only where it has not looked at their length before."""
-        if self._batches is not None and isinstance(self.trainer.train_dataloader, Batches):
-            self.trainer.train_dataloader.load_state_dict(self._batches)
-        self._batches = None
+        """Go on with the data where the checkpoint was."""
+        self._place.on_train_start(self.trainer.train_dataloader)
 
 
 def batch_rows(batch: object) -> Tensor:

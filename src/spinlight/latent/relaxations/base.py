@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
+from spinlight._checks import instance
 from spinlight._errors import InvalidStateError
 
 _EDGE = 1e-6
@@ -58,7 +59,10 @@ class Relaxation(ABC):
 
         Raises:
             InvalidStateError: a probability outside [0, 1], or NaN.
+            InvalidSettingError: a generator that is none, such as a number.
         """
+        if generator is not None:
+            instance("generator", generator, torch.Generator, "a torch.Generator, or None for torch's global state")
         noise = torch.rand(
             probabilities.shape, generator=generator, dtype=probabilities.dtype, device=probabilities.device
         )
