@@ -66,7 +66,7 @@ def main() -> None:
     print(f"log-likelihood per held-out face: {found}")
     print(f"one normal distribution per pixel: {control:.1f}")
     print(f"what the hidden units leave unexplained: {noise:.2f} of a pixel's standard deviation")
-    assert found.pessimistic > control + 100
+    assert found.pessimistic > control + 50
 
 
 if __name__ == "__main__":
