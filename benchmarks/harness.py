@@ -12,6 +12,7 @@ import json
 import math
 import os
 import platform
+import shlex
 import statistics
 import sys
 import time
@@ -151,7 +152,7 @@ def wilson(wins: int, runs: int, z: float = 1.96) -> tuple[float, float]:
 def machine() -> str:
     """Return the machine in words: processor, cores that this process may use, GPU if any, operating system, Python."""
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
-    return f"{_processor()}, {cores()} cores{gpu}, {platform.system()}, Python {platform.python_version()}"
+    return f"{_processor()}, {cores()} core{'s' * (cores() > 1)}{gpu}, {platform.system()}, Python {platform.python_version()}"
 
 
 def cores() -> int:
@@ -226,7 +227,7 @@ def _record(claim: Claim, settings: Settings) -> dict[str, object]:
         "holds": claim.holds,
         "seeds": settings.seeds,
         "quick": settings.quick,
-        "command": " ".join(["python", *_relative(sys.argv)]),
+        "command": shlex.join(["python", *_relative(sys.argv)]),
         "machine": machine(),
         "versions": {name: version for name in VERSIONED if (version := _version(name))},
     }

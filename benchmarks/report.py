@@ -98,14 +98,14 @@ def results_page(subjects: Mapping[str, Rows]) -> str:
 
 def provenance(rows: Rows) -> str:
     """Return where the rows were measured and by what commands, and how many of the claims hold."""
-    first, claims = rows[0], [row for row in rows if row["required"] is not None]
-    versions = ", ".join(f"{name} {version}" for name, version in first["versions"].items())
-    commands = ", ".join(f"`{command}`" for command in dict.fromkeys(row["command"] for row in rows))
-    quick = " A quick run: it shows that everything runs and proves nothing." if first["quick"] else ""
-    return (
-        f"{sum(row['holds'] for row in claims)} of {len(claims)} claims hold. {commands}, {first['seeds']} paired "
-        f"repeats, on {first['machine']}; {versions}.{quick}"
-    )
+    claims = [row for row in rows if row["required"] is not None]
+    places: dict[str, dict[str, None]] = {}
+    for row in rows:
+        places.setdefault(f"{row['seeds']} repeats, on {row['machine']}", {})[f"`{row['command']}`"] = None
+    measured = "; ".join(f"{', '.join(commands)}: {place}" for place, commands in places.items())
+    versions = ", ".join(f"{name} {version}" for name, version in rows[0]["versions"].items())
+    quick = " A quick run: it shows that everything runs and proves nothing." if rows[0]["quick"] else ""
+    return f"{sum(row['holds'] for row in claims)} of {len(claims)} claims hold. {measured}. {versions}.{quick}"
 
 
 def summary(subjects: Mapping[str, Rows]) -> str:

@@ -59,7 +59,13 @@ def test_the_table_of_laws_has_a_line_per_sampler_and_a_column_per_problem() -> 
 
 def test_commands_of_rows_measured_apart_are_all_named() -> None:
     apart = [rows()[0], {**rows()[1], "command": "python y"}]
-    assert "`python x`, `python y`" in report.provenance(apart)
+    assert "`python x`, `python y`: 5 repeats, on m" in report.provenance(apart)
+
+
+def test_every_machine_is_named_with_what_ran_there() -> None:
+    first, second = rows()
+    elsewhere = {**second, "command": "python y", "machine": "n", "seeds": 3}
+    assert "`python x`: 5 repeats, on m; `python y`: 3 repeats, on n." in report.provenance([first, elsewhere])
 
 
 def test_the_block_between_the_markers_is_replaced_and_nothing_else() -> None:
