@@ -40,6 +40,14 @@ class ContrastiveDivergence(NegativePhase):
 
     References:
         Hinton (2002), Training products of experts by minimizing contrastive divergence.
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> from spinlight.models import RestrictedBoltzmannMachine
+        >>> machine, data = RestrictedBoltzmannMachine(4, 2), torch.tensor([[1.0, 1.0, 0.0, 0.0]])
+        >>> ContrastiveDivergence(sweeps=5, seed=0).objective(machine, data).backward()
+        >>> machine.weight.grad.shape
+        torch.Size([4, 2])
     """
 
     starts_at_data = True
@@ -59,7 +67,11 @@ class ContrastiveDivergence(NegativePhase):
         return self._walked(_sampled(model), data, seed)
 
     def objective(self, model: TrainableMachine, data: Tensor, positive: Tensor | Draws | None = None) -> Tensor:
-        """Return the scalar to descend; block Gibbs and gradient share their matrix products."""
+        """Return the scalar to descend; block Gibbs and gradient share their matrix products.
+
+        Raises:
+            InvalidStateError: data that are no rows.
+        """
         if self.sampler is not None or positive is not None or not isinstance(model, SupportsGibbsStep):
             return super().objective(model, data, positive)
         _require_rows(data)
@@ -67,6 +79,10 @@ class ContrastiveDivergence(NegativePhase):
         self.latest = negative = _from_hidden(model, random_bits(logits.detach(), seed), self.sweeps, seed)
         self.latest_logits = None
         return model.free_energy(data, hidden_logits=logits).mean() - model.free_energy(negative).mean()
+
+    def settings(self) -> dict[str, Any]:
+        """Return the sweeps, and the seed."""
+        return {"sweeps": self.sweeps} | super().settings()
 
     def _walked(self, model: AbstractBoltzmannMachine, data: Tensor, seed: int) -> Tensor:
         chain = _DEFAULT if self.sampler is None else self.sampler
@@ -102,6 +118,20 @@ class PersistentContrastiveDivergence(NegativePhase):
         Younes (1989); Tieleman (2008), Training restricted Boltzmann machines using approximations to the likelihood
         gradient; Desjardins, Courville & Bengio (2010), Adaptive parallel tempering for stochastic maximum likelihood learning of
         RBMs.
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> from spinlight.models import RestrictedBoltzmannMachine
+        >>> machine, data = RestrictedBoltzmannMachine(4, 2), torch.tensor([[1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0]])
+        >>> negatives = PersistentContrastiveDivergence(chains=100, seed=0)
+        >>> optimizer = torch.optim.SGD(machine.parameters(), lr=0.5)
+        >>> for step in range(300):
+        ...     optimizer.zero_grad()
+        ...     negatives.objective(machine, data).backward()
+        ...     optimizer.step()
+        >>> likely, unlikely = -machine.free_energy(torch.tensor([[1.0, 1.0, 0.0, 0.0], [1.0, 0.0, 0.0, 1.0]]))
+        >>> bool(likely > unlikely + 2)
+        True
     """
 
     def __init__(
@@ -131,7 +161,11 @@ class PersistentContrastiveDivergence(NegativePhase):
         return self._walked(_sampled(model))
 
     def objective(self, model: TrainableMachine, data: Tensor, positive: Tensor | Draws | None = None) -> Tensor:
-        """Return the scalar to descend; block Gibbs and gradient share their matrix products, three in all."""
+        """Return the scalar to descend; block Gibbs and gradient share their matrix products, three in all.
+
+        Raises:
+            InvalidStateError: data that are no rows, or a model of another size than that of the chains.
+        """
         if self.sampler is not None or positive is not None or not isinstance(model, SupportsGibbsStep):
             return super().objective(model, data, positive)
         _require_rows(data)
@@ -166,6 +200,10 @@ class PersistentContrastiveDivergence(NegativePhase):
         self._require_size(self._state.spins.shape[-1], problem.sites)
         self._state = chain.step(problem, self._state, self.sweeps)
         return self._state.bits
+
+    def settings(self) -> dict[str, Any]:
+        """Return the chains, the sweeps and the seed."""
+        return {"chains": self.chains, "sweeps": self.sweeps} | super().settings()
 
     def _require_size(self, found: int, wanted: int) -> None:
         if found != wanted:

@@ -118,9 +118,8 @@ class NegativePhase(ABC):
         self._seed, self._calls = int(state["seed"]), int(state["calls"])
 
     def settings(self) -> dict[str, Any]:
-        """Return what the phase was made with, the sampler aside, as plain JSON values."""
-        sizes = {name: getattr(self, name, None) for name in ("chains", "count", "steps", "sweeps", "least_share")}
-        return {name: size for name, size in sizes.items() if size is not None} | {"seed": self._seed}
+        """Return what the phase was made with, the sampler aside, as plain JSON values: a fit goes on with the same or not at all."""
+        return {"seed": self._seed}
 
     def _require_same_kind(self, state: Mapping[str, Any]) -> None:
         if state["phase"] != self._kind:
@@ -156,6 +155,13 @@ class IndependentDraws(NegativePhase):
 
     Warns:
         UncalibratedWarning: the sampler is a heuristic.
+
+    Example:
+        >>> from spinlight.models import BoltzmannMachine
+        >>> from spinlight.samplers import Exact
+        >>> negatives = IndependentDraws(Exact(), count=200, seed=0)
+        >>> negatives.negative(BoltzmannMachine(4), torch.empty(0, 4)).bits.shape
+        torch.Size([200, 4])
     """
 
     def __init__(self, sampler: SupportsDraw, *, count: int, seed: Seed = None) -> None:
@@ -166,6 +172,10 @@ class IndependentDraws(NegativePhase):
     def negative(self, model: TrainableMachine, data: Tensor) -> Draws:
         """Return `count` draws of the model, with their weights; the data are not used."""
         return self.sampler.draw(model.to_ising(), self.count, seed=self.next_seed())
+
+    def settings(self) -> dict[str, Any]:
+        """Return the draws per call, and the seed."""
+        return {"count": self.count} | super().settings()
 
 
 def require_phase(negatives: object) -> NegativePhase:

@@ -55,6 +55,16 @@ class ReusedDraws(NegativePhase):
 
     References:
         Kahn & Marshall (1953), importance sampling; Ionides (2008), Truncated importance sampling; Neal (2001) for tempered weights.
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> from spinlight.models import RestrictedBoltzmannMachine
+        >>> from spinlight.samplers import Exact
+        >>> machine, data = RestrictedBoltzmannMachine(4, 2), torch.tensor([[1.0, 1.0, 0.0, 0.0]])
+        >>> negatives = ReusedDraws(Exact(), count=500, steps=10, seed=0)  # Calibrated(sampler=...) of a machine behind a queue
+        >>> negatives.objective(machine, data).backward()
+        >>> round(negatives.effective)  # of the draws: fewer as the machine moves on
+        500
     """
 
     def __init__(
@@ -90,6 +100,10 @@ class ReusedDraws(NegativePhase):
         self._used += 1
         change = self._energies - _row_energies(model, self._draws.bits)
         return replace(self._draws, counts=None, log_weights=self._weighted(self._draws.weights.log(), change))
+
+    def settings(self) -> dict[str, Any]:
+        """Return the numbers it was made with, and the seed."""
+        return {name: getattr(self, name) for name in ("count", "steps", "sweeps", "least_share")} | super().settings()
 
     def _called(self, model: AbstractBoltzmannMachine | GaussianBernoulliRBM) -> Draws:
         problem, seed = model.to_ising(), self.next_seed()
