@@ -48,7 +48,7 @@ class AdversarialTask(pl.LightningModule):
         >>> from torch import nn
         >>> from spinlight.models import BoltzmannMachine
         >>> from spinlight.samplers import Gibbs
-        >>> from spinlight.training import PersistentContrastiveDivergence
+        >>> from spinlight.training import Batches, PersistentContrastiveDivergence
         >>> qgan = QGAN(nn.Linear(3, 2), nn.Linear(2, 8), nn.Linear(8, 1), BoltzmannMachine(3), readout=nn.Linear(8, 3))
         >>> task = AdversarialTask(qgan, PersistentContrastiveDivergence(Gibbs(progress=False), chains=16, seed=0))
         >>> trainer = pl.Trainer(

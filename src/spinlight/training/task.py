@@ -49,7 +49,7 @@ class EnergyTask(pl.LightningModule):
 
     Example:
         >>> from spinlight.models import RestrictedBoltzmannMachine
-        >>> from spinlight.training import PersistentContrastiveDivergence
+        >>> from spinlight.training import Batches, PersistentContrastiveDivergence
         >>> task = EnergyTask(RestrictedBoltzmannMachine(4, 2), PersistentContrastiveDivergence(chains=16, seed=0))
         >>> trainer = pl.Trainer(
         ...     max_epochs=2, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
