@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 import torch
 
-from spinlight._files import atomic_file
+from spinlight._files import atomic_file, require_writable
 
 VERSIONED = (
     "spinlight",
@@ -169,11 +169,8 @@ def main(cases: Sequence[Case], about: str, arguments: Sequence[str] | None = No
         print(f"no row matches {options.rows!r}; there are: {', '.join(case.name for case in cases)}", file=sys.stderr)
         return 2
     settings = Settings(options.quick, options.seeds or (2 if options.quick else 5))
-    if options.json and options.quick and not all(row["quick"] for row in read_rows(options.json)):
-        print(
-            f"{options.json} holds rows of full runs, which --quick ones would replace; name another file",
-            file=sys.stderr,
-        )
+    if options.json and (refusal := _refusal(options.json, options.quick)):
+        print(f"{options.json} {refusal}; name another file", file=sys.stderr)
         return 2
     holds = True
     print(HEADER)
@@ -194,6 +191,17 @@ def with_case(known: Rows, case: str, rows: Rows) -> list[Mapping[str, Any]]:
     first = min(stale, default=len(known))
     others = [row for place, row in enumerate(known) if place not in stale]
     return [*others[:first], *rows, *others[first:]]
+
+
+def _refusal(path: Path, quick: bool) -> str | None:
+    """Return why rows cannot go into a file, before any of them is measured, or None."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        require_writable(path)
+        full = not all(row["quick"] for row in read_rows(path) if row["row"])
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        return f"cannot take the rows of a benchmark ({type(error).__name__}: {error})"
+    return "holds rows of full runs, which --quick ones would replace" if quick and full else None
 
 
 def read_rows(path: Path) -> list[Mapping[str, Any]]:

@@ -53,6 +53,9 @@ DECAYS_OF_23 = (0.0, 1e-3, 1e-2, 3e-2, 1e-1)
 PUBLISHED = {"dna": -96.74, "mushrooms": -15.15, "nips": -277.37}
 """RBM with 23 hidden units: Larochelle & Murray (2011), The neural autoregressive distribution estimator, table 1."""
 
+PUBLISHED_ROWS = {"dna": 1_400, "mushrooms": 2_000, "nips": 400}
+"""Training rows there, by the loaders of the same authors' mlpython; of dna 1,600 are at hand."""
+
 MOST_ENUMERATED = 23
 """Units of the smaller side of a restricted machine, or of a whole fully visible one, for log Z by enumeration."""
 
@@ -134,11 +137,17 @@ def _density(name: str, settings: Settings) -> list[Claim]:
 def _twenty_three(name: str, settings: Settings) -> list[Claim]:
     """Return the test log-likelihood of a machine with 23 hidden units, log Z by enumeration."""
     torch.set_num_threads(harness.cores())
-    start, data = time.perf_counter(), _floats(density_set(name))
+    start, data = time.perf_counter(), published_parts(_floats(density_set(name)), PUBLISHED_ROWS[name])
     steps = _steps(settings)
     recipe, tried = picked([Recipe(23, decay=decay) for decay in DECAYS_OF_23], data, steps)
     found = tested(recipe, data, steps, settings.seeds)
     return [_claim(f"rbm-23/{name}", found, PUBLISHED[name], tried, start)]
+
+
+def published_parts(data: DensitySet, count: int) -> DensitySet:
+    """Return the rows with so many of them to train on, the others of the training rows being valid ones."""
+    train, spare = data.train.split([count, len(data.train) - count])
+    return DensitySet(data.name, {**data.parts, "train": train, "valid": torch.cat([spare, data.valid])})
 
 
 def _claim(row: str, tested: Tested, required: float, known: Mapping[str, float], start: float) -> Claim:

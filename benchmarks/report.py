@@ -103,8 +103,12 @@ def provenance(rows: Rows) -> str:
     for row in rows:
         places.setdefault(f"{row['seeds']} repeats, on {row['machine']}", {})[f"`{row['command']}`"] = None
     measured = "; ".join(f"{', '.join(commands)}: {place}" for place, commands in places.items())
-    versions = ", ".join(f"{name} {version}" for name, version in rows[0]["versions"].items())
-    quick = " A quick run: it shows that everything runs and proves nothing." if rows[0]["quick"] else ""
+    versions = "; ".join(
+        dict.fromkeys(", ".join(f"{name} {version}" for name, version in row["versions"].items()) for row in rows)
+    )
+    quick = (
+        " A quick run: it shows that everything runs and proves nothing." if any(row["quick"] for row in rows) else ""
+    )
     return f"{sum(row['holds'] for row in claims)} of {len(claims)} claims hold. {measured}. {versions}.{quick}"
 
 

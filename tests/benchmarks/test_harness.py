@@ -99,6 +99,26 @@ def test_quick_rows_do_not_go_among_those_that_prove_something(tmp_path, capsys)
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize("content", [b"[", b'{"rows": []}', b"[1, 2]", b'[{"value": 1}]'])
+def test_a_file_that_is_none_of_ours_is_refused_before_anything_is_measured(tmp_path, capsys, content: bytes) -> None:
+    path = tmp_path / "rows.json"
+    path.write_bytes(content)
+    spent = []
+    assert harness.main([harness.Case("a", lambda settings: spent.append(1) or [])], "", ["--json", str(path)]) == 2
+    assert not spent
+    assert path.read_bytes() == content
+    assert "name another file" in capsys.readouterr().err
+
+
+def test_a_place_that_cannot_be_written_to_is_refused_before_anything_is_measured(tmp_path, capsys) -> None:
+    (tmp_path / "file").write_text("")
+    spent = []
+    path = tmp_path / "file" / "rows.json"
+    assert harness.main([harness.Case("a", lambda settings: spent.append(1) or [])], "", ["--json", str(path)]) == 2
+    assert not spent
+    assert "name another file" in capsys.readouterr().err
+
+
 def test_a_run_that_ends_later_keeps_what_another_wrote_meanwhile(tmp_path) -> None:
     path = tmp_path / "rows.json"
 

@@ -95,8 +95,14 @@ def test_a_machine_beyond_enumeration_has_log_partition_twice(monkeypatch: pytes
 
 
 def test_validation_picks_the_recipe_and_test_rows_are_looked_at_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
-    likelihood = machines.log_likelihood
+    seen, learned = [], []
+    likelihood, trained = machines.log_likelihood, machines.Recipe.trained
+
+    def noting(self, train: Tensor, steps: int, seed: int):
+        learned.append((len(train), torch.equal(train, SET.train), seed))
+        return trained(self, train, steps, seed)
+
+    monkeypatch.setattr(machines.Recipe, "trained", noting)
 
     def noted(machine, rows: Tensor, *, partition: LogPartition):
         seen.append("valid" if torch.equal(rows, SET.valid) else "test")
@@ -106,6 +112,7 @@ def test_validation_picks_the_recipe_and_test_rows_are_looked_at_after_it(monkey
     monkeypatch.setattr(machines, "density_set", lambda name: SET)
     (claim,) = machines._density("copies", Settings(quick=True, seeds=2))
     assert seen == ["valid", "valid", "test", "test"]
+    assert learned == [(2_000, True, seed) for seed in (0, 0, 0, 1)]
     assert claim.row == "density/copies"
     assert claim.required == max(claim.peers[name] for name in machines.BASELINES)
     assert claim.interval[0] <= claim.value <= claim.interval[1]
@@ -115,5 +122,13 @@ def test_validation_picks_the_recipe_and_test_rows_are_looked_at_after_it(monkey
 def test_23_hidden_units_are_set_against_the_published_number(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machines, "density_set", lambda name: SET)
     monkeypatch.setattr(machines, "DECAYS_OF_23", (0.0,))
+    rows = []
+    trained = machines.Recipe.trained
+    monkeypatch.setattr(
+        machines.Recipe,
+        "trained",
+        lambda self, *given, **named: rows.append(given[0]) or trained(self, *given, **named),
+    )
     (claim,) = machines._twenty_three("dna", Settings(quick=True, seeds=1))
+    assert all(torch.equal(each, SET.train[:1_400]) for each in rows)
     assert (claim.required, claim.peers["error of log Z"]) == (-96.74, 0.0)

@@ -26,8 +26,8 @@ def test_the_results_page_shows_every_row_and_counts_those_that_hold() -> None:
 
 
 def test_a_quick_run_is_called_one() -> None:
-    quick = [{**row, "quick": True} for row in rows()]
-    assert "proves nothing" in report.results_page({"samplers": quick})
+    first, last = rows()
+    assert "proves nothing" in report.results_page({"samplers": [first, {**last, "quick": True}]})
     assert "proves nothing" not in report.results_page({"samplers": rows()})
 
 

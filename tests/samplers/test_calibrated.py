@@ -184,6 +184,18 @@ def test_a_sampler_that_says_so_is_refused_before_it_is_called(sampler: Sampler)
         Calibrated(sampler=sampler, factor=2.0)
 
 
+def test_somebody_elses_sampler_is_calibrated_too() -> None:
+    class Cold:
+        law = "heuristic"
+
+        def draw(self, problem: Ising, count: int, *, seed=None, initial=None) -> Draws:
+            return Exact(beta=2.0).draw(problem, count, seed=seed)
+
+    assert Calibrated(sampler=Cold(), factor=0.5).factor == 0.5  # type: ignore[arg-type]
+    found = Calibrated(sampler=Cold()).calibrate(random_ising(6, seed=1, scale=0.5), seed=1)  # type: ignore[arg-type]
+    assert found.factor == pytest.approx(0.5, rel=0.1)
+
+
 def test_draws_that_are_frozen_at_every_factor_are_refused() -> None:
     frozen = CoherentIsingMachine(look_every=5, scale=0.5, progress=False)
     with pytest.raises(InvalidSettingError, match="without a temperature at every factor"):

@@ -249,12 +249,12 @@ class Calibrated(Sampler):
             )
 
 
-def _blind_to_scale(sampler: Sampler) -> Sampler | None:
+def _blind_to_scale(sampler: object) -> object | None:
     """Return the sampler, or the one within it, to which a problem and its multiples are the same; None if there is none."""
-    if not sampler.sees_scale:
+    if not getattr(sampler, "sees_scale", True):  # others' samplers say nothing of it
         return sampler
     inner = getattr(sampler, "sampler", None)
-    return _blind_to_scale(inner) if isinstance(inner, Sampler) else None
+    return _blind_to_scale(inner) if callable(getattr(inner, "draw", None)) else None
 
 
 _CURE = (
