@@ -115,32 +115,67 @@ def test_a_step_is_that_of_the_centred_machine_mapped_back(machine: AbstractBolt
     assert (plain.weight_parameter.flatten() - weights).abs().max() > 1e-3
 
 
-def test_known_hidden_logits_change_nothing_and_those_of_other_rows_are_refused() -> None:
+def test_known_hidden_logits_change_nothing() -> None:
     machine = random_machine(RestrictedBoltzmannMachine(5, 3), seed=1)
-    negatives = PersistentContrastiveDivergence(chains=7, seed=0)
-    data = data_rows(machine).double()
     found = []
     for known in (True, False):
-        moved, phase, centring = copy.deepcopy(machine), copy.deepcopy(negatives), CentredGradient(machine)
-        centring.model = moved
-        phase.objective(moved, data).backward()
-        centring.step(data, phase.latest, hidden_logits=phase.latest_logits if known else None)
+        moved, phase = copy.deepcopy(machine), PersistentContrastiveDivergence(chains=7, seed=0)
+        rows = data_rows(machine).double()
+        phase.objective(moved, rows).backward()
+        calls = counted(moved)
+        CentredGradient(moved).step(rows, phase.latest, hidden_logits=phase.latest_logits if known else None)
+        assert len(calls) == (0 if known else 2)
         found.append(torch.cat([parameter.grad.flatten() for parameter in moved.parameters()]))
     torch.testing.assert_close(*found)
-    with pytest.raises(InvalidStateError, match=r"shape \(19, 3\)"):
-        centring.step(data, phase.latest, hidden_logits=phase.latest_logits[1:])
-    visible = random_machine(BoltzmannMachine(4), seed=1)
-    visible.objective(data_rows(visible), data_rows(visible)).backward()
-    with pytest.raises(InvalidStateError, match="restricted"):
-        CentredGradient(visible).step(data_rows(visible), data_rows(visible), hidden_logits=torch.zeros(24, 0))
+
+
+def counted(machine: RestrictedBoltzmannMachine) -> list[int]:
+    """Return a list that grows with each product of rows and weights that a machine takes."""
+    calls, take = [], machine._hidden_logits
+    machine._hidden_logits = lambda state: calls.append(len(state)) or take(state)  # type: ignore[method-assign]
+    return calls
+
+
+def test_logits_of_other_rows_are_not_looked_at() -> None:
+    machine, phase = (
+        random_machine(RestrictedBoltzmannMachine(5, 3), seed=1),
+        PersistentContrastiveDivergence(chains=7, seed=0),
+    )
+    rows = data_rows(machine).double()
+    phase.objective(machine, 1 - rows)
+    stale, negative = phase.latest_logits, torch.ones(7, 5, dtype=torch.float64)
+    machine.objective(rows, negative).backward()
+    with_stale, without = CentredGradient(machine), CentredGradient(machine)
+    with_stale.step(rows, negative, hidden_logits=stale)
+    without.step(rows, negative)
+    assert torch.equal(with_stale.means, without.means)
+
+
+def test_a_phase_that_finds_no_logits_holds_none_of_an_earlier_call() -> None:
+    machine = random_machine(RestrictedBoltzmannMachine(5, 3), seed=1)
+    phase, rows = PersistentContrastiveDivergence(chains=7, seed=0), data_rows(machine).double()
+    phase.objective(machine, rows)
+    assert phase.latest_logits is not None
+    phase.objective(machine, rows, rows)  # with the positive side given, products are not shared
+    assert phase.latest_logits is None
+
+
+def test_sides_without_rows_are_refused() -> None:
+    machine = random_machine(RestrictedBoltzmannMachine(5, 3), seed=1)
+    rows = data_rows(machine).double()
+    machine.objective(rows, rows).backward()
+    with pytest.raises(InvalidStateError, match="there are none"):
+        CentredGradient(machine).step(rows, rows[:0])
 
 
 def test_the_logits_of_persistent_chains_are_those_of_data_and_negatives() -> None:
     machine = random_machine(RestrictedBoltzmannMachine(5, 3), seed=1)
     negatives, data = PersistentContrastiveDivergence(chains=7, seed=0), data_rows(machine).double()
     negatives.objective(machine, data)
-    expected = machine.hidden_bias + torch.cat([data, negatives.latest]) @ machine.weight
-    torch.testing.assert_close(negatives.latest_logits, expected.detach())
+    first, second = negatives.latest_logits.of(data, negatives.latest)
+    torch.testing.assert_close(first, (machine.hidden_bias + data @ machine.weight).detach())
+    torch.testing.assert_close(second, (machine.hidden_bias + negatives.latest @ machine.weight).detach())
+    assert negatives.latest_logits.of(data.clone(), negatives.latest) is None
 
 
 @every_machine

@@ -13,6 +13,7 @@ from spinlight._errors import InvalidSettingError, InvalidStateError
 from spinlight.ising import Draws
 from spinlight.models import BoltzmannMachine, RestrictedBoltzmannMachine, SparseBoltzmannMachine
 from spinlight.models.base import unit_values
+from spinlight.training.phases import HiddenLogits
 
 Centrable = RestrictedBoltzmannMachine | BoltzmannMachine | SparseBoltzmannMachine
 
@@ -67,24 +68,24 @@ class CentredGradient:
         self.means: Tensor | None = None
 
     @torch.no_grad()
-    def step(self, positive: Tensor | Draws, negative: Tensor | Draws, *, hidden_logits: Tensor | None = None) -> None:
+    def step(
+        self, positive: Tensor | Draws, negative: Tensor | Draws, *, hidden_logits: HiddenLogits | None = None
+    ) -> None:
         """Take a batch into the means, and centre the gradients in place: after `backward()`, before the optimiser's step.
 
         Args:
             positive: what `model.objective` was given as its positive side.
             negative: what it was given as its negative side.
-            hidden_logits: the log odds of a restricted machine's hidden units given the rows of both sides, one side after the other,
-                where they are known, as `PersistentContrastiveDivergence.latest_logits`: it saves two matrix products. That they are of
-                these rows is not checked beyond their number.
+            hidden_logits: what the phase has found of the hidden units, as `PersistentContrastiveDivergence.latest_logits`; where it is of
+                these very rows it saves two matrix products, and else it is not looked at.
 
         Raises:
-            InvalidStateError: no gradients yet, rows that the objective would refuse, or logits of other rows.
+            InvalidStateError: no gradients yet, no rows, or rows that the objective would refuse.
         """
         slopes, pulls = self._gradients()
-        sides = (positive, negative)
-        parts = (None, None) if hidden_logits is None else self._split(hidden_logits, *sides)
-        first, second = (self._activity(*side) for side in zip(sides, parts, strict=True))
-        newest = _of_all_processes(0.5 * (first + second))
+        known = None if hidden_logits is None else hidden_logits.of(positive, negative)
+        first, second = (None, None) if known is None else known
+        newest = _of_all_processes(0.5 * (self._activity(positive, first) + self._activity(negative, second)))
         self.means = newest if self.means is None else self.means.to(newest).lerp(newest, self.rate)
         if isinstance(self.model, RestrictedBoltzmannMachine):
             visible, hidden = self.means.split([self.model.num_visible, self.model.num_hidden])
@@ -117,35 +118,24 @@ class CentredGradient:
             raise InvalidStateError("there are no gradients to centre yet; call objective(...).backward() first")
         return found[0], found[1:]
 
-    def _split(self, logits: Tensor, *sides: Tensor | Draws) -> tuple[Tensor, ...]:
-        """Return the logits of each side."""
-        if not isinstance(self.model, RestrictedBoltzmannMachine):
-            raise InvalidStateError(f"hidden_logits are of restricted machines, not of {type(self.model).__name__}")
-        shapes = [_bits(side).shape[:-1] for side in sides]
-        counts = [shape.numel() for shape in shapes]
-        if logits.shape != (sum(counts), self.model.num_hidden):
-            raise InvalidStateError(
-                f"hidden_logits must have shape {(sum(counts), self.model.num_hidden)}, a row for each of both sides; got "
-                f"{tuple(logits.shape)}"
-            )
-        return tuple(part.reshape(*shape, -1) for part, shape in zip(logits.split(counts), shapes, strict=True))
-
     def _activity(self, rows: Tensor | Draws, logits: Tensor | None) -> Tensor:
         """Return the mean of every unit, hidden ones in closed form where the model sums them out."""
-        bits = _bits(rows)
+        bits = rows.bits if isinstance(rows, Draws) else torch.as_tensor(rows)
+        if not bits.numel():
+            raise InvalidStateError(f"centring takes the means of rows, and there are none: shape {tuple(bits.shape)}")
         if isinstance(self.model, RestrictedBoltzmannMachine):
             visible = bits[..., : self.model.num_visible]
-            hidden = self.model.hidden_probabilities(visible) if logits is None else torch.sigmoid(logits)
+            hidden = (
+                self.model.hidden_probabilities(visible)
+                if logits is None
+                else torch.sigmoid(logits.to(self.model.weight))
+            )
             units = torch.cat([visible.to(self.model.weight), hidden], -1)
         else:
             units = unit_values(bits, self.model.num_nodes, like=self.model.biases)
         if isinstance(rows, Draws):
             units = (rows.weights.to(units).unsqueeze(-1) * units).sum(-2)
         return units.reshape(-1, self.model.num_nodes).mean(0)
-
-
-def _bits(rows: Tensor | Draws) -> Tensor:
-    return rows.bits if isinstance(rows, Draws) else torch.as_tensor(rows)
 
 
 def _of_all_processes(means: Tensor) -> Tensor:

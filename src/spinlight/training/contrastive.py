@@ -16,7 +16,7 @@ from spinlight.ising import Draws, SupportsDraw, spins_from_bits
 from spinlight.ising.bits import random_bits
 from spinlight.models import AbstractBoltzmannMachine, SupportsGibbsStep, TrainableMachine
 from spinlight.samplers import ChainState, Gibbs, LadderState, MarkovChain, ParallelTempering
-from spinlight.training.phases import NegativePhase, hidden_spins, require_boltzmann
+from spinlight.training.phases import HiddenLogits, NegativePhase, hidden_spins, require_boltzmann
 
 
 class ContrastiveDivergence(NegativePhase):
@@ -77,7 +77,6 @@ class ContrastiveDivergence(NegativePhase):
         _require_rows(data)
         seed, logits = self.next_seed(), model.hidden_logits(data)
         self.latest = negative = _from_hidden(model, random_bits(logits.detach(), seed), self.sweeps, seed)
-        self.latest_logits = None
         return model.free_energy(data, hidden_logits=logits).mean() - model.free_energy(negative).mean()
 
     def settings(self) -> dict[str, Any]:
@@ -172,9 +171,9 @@ class PersistentContrastiveDivergence(NegativePhase):
         self.latest = negative = self._stepped(model, data).visible
         rows = torch.cat([data.to(negative), negative])
         logits = model.hidden_logits(rows)
-        self.latest_logits = logits.detach()
+        self.latest_logits = HiddenLogits(data, negative, logits.detach())
         # The hidden units that the next call starts from: drawn by the parameters that the visible ones were drawn by.
-        hidden = random_bits(self.latest_logits[len(data) :], self.next_seed())
+        hidden = random_bits(logits.detach()[len(data) :], self.next_seed())
         self._sides = _Sides(negative, hidden)
         energies = model.free_energy(rows, hidden_logits=logits)
         return energies[: len(data)].mean() - energies[len(data) :].mean()

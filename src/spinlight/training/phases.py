@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
@@ -64,17 +64,38 @@ def hidden_spins(model: AbstractBoltzmannMachine, visible: Tensor, sampler: Supp
     return torch.empty(len(visible), 0, dtype=torch.int8, device=visible.device)
 
 
+@dataclass(frozen=True, eq=False)
+class HiddenLogits:
+    """Log odds of the hidden units of a restricted machine given rows of both sides, which are held beside them.
+
+    Args:
+        positive: rows of data.
+        negative: rows of the machine.
+        logits: given the former, then the latter, shape (rows of both, num_hidden).
+    """
+
+    positive: Tensor
+    negative: Tensor
+    logits: Tensor
+
+    def of(self, positive: object, negative: object) -> tuple[Tensor, Tensor] | None:
+        """Return the logits of each side if these are the very rows, else None."""
+        if positive is not self.positive or negative is not self.negative:
+            return None
+        first, second = self.logits.split([len(self.positive), len(self.negative)])
+        return first, second
+
+
 class NegativePhase(ABC):
     """Makes the samples of the model that `objective` sets against the data.
 
     Each call draws from streams of its own, derived from one seed; `state_dict` and `load_state_dict` let a training run
-    stop and go on as if it had not. `latest` are the negatives of the latest objective, and `latest_logits` the log odds of the hidden
-    units given its data and given `latest`, one after the other, where it has found them: for what else wants them, as
-    `CentredGradient` does.
+    stop and go on as if it had not. `latest` are the negatives of the latest objective, and `latest_logits` what it has found of the
+    hidden units, if anything: for what else wants them, as `CentredGradient` does.
     """
 
     latest: Tensor | Draws | None = None
-    latest_logits: Tensor | None = None
+    latest_logits: HiddenLogits | None = None
     sampler: Any = None
     """Where the samples come from, for phases that have one."""
     starts_at_data: ClassVar[bool] = False
