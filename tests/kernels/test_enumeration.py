@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
@@ -61,10 +63,28 @@ def test_answers_come_in_order_whatever_the_threads() -> None:
     assert found(1) == found(4) == [(block, 3 * block + 0.75) for block in range(1000)]
 
 
-def test_a_failure_in_a_block_is_raised() -> None:
+def test_a_failure_in_a_block_is_raised_and_ends_the_others() -> None:
+    filled = []
+
     def fill(block: int, values: np.ndarray) -> None:
-        if block == 700:
+        if block == 3_000:
             raise KeyboardInterrupt
+        filled.append(block)
+        time.sleep(1e-4)
 
     with pytest.raises(KeyboardInterrupt):
-        list(over_blocks(1000, 1, fill, lambda block, values: block, 2))
+        list(over_blocks(256_000, 1, fill, lambda block, values: block, 2))  # a thousand blocks in each piece
+    assert len(filled) < 20_000
+
+
+def test_a_caller_that_goes_away_ends_the_blocks_at_work() -> None:
+    filled = []
+
+    def fill(block: int, values: np.ndarray) -> None:
+        filled.append(block)
+        time.sleep(1e-4)
+
+    answers = over_blocks(256_000, 1, fill, lambda block, values: block, 2)
+    next(answers)
+    answers.close()  # waits for the threads
+    assert len(filled) < 20_000

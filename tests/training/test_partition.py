@@ -68,6 +68,52 @@ def test_exact_draws_of_a_restricted_machine_follow_its_law(sizes: tuple[int, in
     assert law_p_value(spins, boltzmann(machine.to_ising(), 0.9)) < threshold()
 
 
+@pytest.mark.parametrize("units", [10, 18])  # 4 blocks of states, and several blocks in a thread's piece
+def test_exact_draws_follow_their_law_across_blocks_of_states(units: int) -> None:
+    """The last units of the smaller side, which tell blocks apart, and the first ones, which vary within them, are independent here."""
+    machine = RestrictedBoltzmannMachine(units + 1, units).requires_grad_(False).double()
+    machine.weight.zero_()
+    machine.visible_bias.zero_()
+    machine.hidden_bias.copy_(torch.linspace(-1, 1, units))
+    machine.weight[0, 0] = machine.weight[0, units - 1] = 2.0  # couples the first and the last through one visible unit
+    spins = SmallerSide(machine, 1.0).draw(40_000, seed=3)
+    small = RestrictedBoltzmannMachine(1, 2).requires_grad_(False).double()
+    small.weight.fill_(2.0)
+    small.visible_bias.zero_()
+    small.hidden_bias.copy_(machine.hidden_bias[[0, -1]])
+    coupled = spins[:, [0, units + 1, 2 * units]]
+    assert law_p_value(coupled, boltzmann(small.to_ising(), 1.0)) > threshold()
+    assert law_p_value(coupled, boltzmann(small.to_ising(), 1.1)) < threshold()
+    bits = (spins[:, units + 2 : 2 * units].double() + 1) / 2
+    means = torch.sigmoid(machine.hidden_bias[1:-1])
+    scores = (bits.mean(0) - means) / (means * (1 - means) / len(bits)).sqrt()
+    assert float(scores.abs().max()) < 5
+
+
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_products_stay_within_the_numbers_where_weights_are_as_wide_as_they_may_be(sign: float) -> None:
+    """Fifty units whose inputs fall by just under 600 within a block, and one among a thousand narrow ones that does."""
+    for others, wide in ((50, 50), (1_000, 1)):
+        machine = RestrictedBoltzmannMachine(others, 8).requires_grad_(False).double()
+        machine.weight.fill_(0.01)
+        machine.weight[:wide] = sign * 74.9
+        machine.visible_bias.fill_(-sign * 74.9)
+        machine.hidden_bias.fill_(-sign * 37.0 * wide)
+        hidden = all_bits(8).double()
+        inputs = machine.visible_bias + hidden @ machine.weight.T
+        expected = torch.logsumexp(
+            hidden @ machine.hidden_bias + torch.logaddexp(inputs, torch.zeros_like(inputs)).sum(-1), 0
+        )
+        assert ExactPartition().estimate(machine).value == pytest.approx(float(expected), rel=1e-13)
+
+
+def test_a_log_partition_beyond_the_numbers_is_refused() -> None:
+    machine = random_machine(RestrictedBoltzmannMachine(5, 3), seed=1)
+    machine.hidden_bias.data.fill_(1e308)
+    with pytest.raises(InvalidProblemError, match="beyond float64"):
+        ExactPartition().estimate(machine)
+
+
 @every_problem
 @pytest.mark.parametrize("beta", [0.5, 1.0])
 @pytest.mark.parametrize("sparse", [False, True])

@@ -57,10 +57,18 @@ class SmallerSide:
             raise InvalidProblemError("the machine's parameters hold NaN or infinity; is the learning rate too high?")
 
     def log_partition(self) -> float:
-        """Return log Z."""
+        """Return log Z.
+
+        Raises:
+            InvalidProblemError: it is no number that float64 holds.
+        """
         total = torch.tensor(-math.inf, dtype=torch.float64)
         for part in self._over_blocks(lambda values: torch.logsumexp(torch.from_numpy(values), 0)):
             total = torch.logaddexp(total, part)
+        if not bool(total.isfinite()):
+            raise InvalidProblemError(
+                "log Z is beyond float64: divide the machine's parameters by a constant and multiply beta by it"
+            )
         return float(total)
 
     def draw(self, count: int, seed: int) -> Tensor:
