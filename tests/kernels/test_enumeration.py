@@ -67,24 +67,11 @@ def test_a_failure_in_a_block_is_raised_and_ends_the_others() -> None:
     filled = []
 
     def fill(block: int, values: np.ndarray) -> None:
-        if block == 3_000:
+        if block == 2_000:
             raise KeyboardInterrupt
         filled.append(block)
         time.sleep(1e-4)
 
-    with pytest.raises(KeyboardInterrupt):
-        list(over_blocks(256_000, 1, fill, lambda block, values: block, 2))  # a thousand blocks in each piece
-    assert len(filled) < 20_000
-
-
-def test_a_caller_that_goes_away_ends_the_blocks_at_work() -> None:
-    filled = []
-
-    def fill(block: int, values: np.ndarray) -> None:
-        filled.append(block)
-        time.sleep(1e-4)
-
-    answers = over_blocks(256_000, 1, fill, lambda block, values: block, 2)
-    next(answers)
-    answers.close()  # waits for the threads
-    assert len(filled) < 20_000
+    with pytest.raises(KeyboardInterrupt):  # pieces of 20,000 blocks: the other thread is in the midst of one
+        list(over_blocks(256 * 20_000, 1, fill, lambda block, values: block, 2))
+    assert len(filled) < 15_000
