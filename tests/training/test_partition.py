@@ -104,7 +104,8 @@ def test_products_stay_within_the_numbers_where_weights_are_as_wide_as_they_may_
     expected = torch.logsumexp(
         hidden @ machine.hidden_bias + torch.logaddexp(inputs, torch.zeros_like(inputs)).sum(-1), 0
     )
-    assert ExactPartition().estimate(machine).value == pytest.approx(float(expected), rel=1e-13)
+    # 26,000 nats of the likeliest inputs are taken out and put back: their last digits are lost.
+    assert ExactPartition().estimate(machine).value == pytest.approx(float(expected), abs=1e-9)
 
 
 def test_a_log_partition_beyond_the_numbers_is_refused() -> None:
