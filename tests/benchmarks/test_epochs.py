@@ -20,7 +20,8 @@ def test_every_way_is_set_against_the_bare_products_and_against_scikit_learn() -
     (case,) = (case for case in learning.cases() if case.name == "epoch/rbm-784x500")
     claims = {claim.row.removeprefix("epoch/rbm-784x500/"): claim for claim in case.measure(Settings(True, 1))}
     ways = ("PCD, SGD", "PCD, Adam", "PCD, Adam, grey levels")
-    required = {f"{way}/{peer}": bound for way in ways for peer, bound in (("products", 0.75), ("scikit-learn", 1.0))}
+    bounds = {"products": 0.75, "merged products": None, "scikit-learn": 1.0}
+    required = {f"{way}/{peer}": bound for way in ways for peer, bound in bounds.items()}
     assert {row: claim.required for row, claim in claims.items()} == required | {"scikit-learn/products": None}
     for row, claim in claims.items():
         way, peer = row.split("/")
@@ -37,6 +38,12 @@ def test_everybody_takes_as_many_steps_and_ours_are_steps_of_training() -> None:
         return torch.optim.SGD(trained, lr=0.01)
 
     train = epochs._training(rows, descent, None)
-    assert train(0) == epochs._products(5, 0) == epochs._scikit_learn(rows.numpy(), 0) == 5
+    assert (
+        train(0)
+        == epochs._products(5, 0)
+        == epochs._merged_products(5, 0)
+        == epochs._scikit_learn(rows.numpy(), 0)
+        == 5
+    )
     assert len(trained) == 3
     assert all(float(part.grad.abs().max()) > 0 for part in trained)
