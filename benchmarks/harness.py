@@ -206,7 +206,10 @@ def _refusal(path: Path, quick: bool) -> str | None:
 
 def read_rows(path: Path) -> list[Mapping[str, Any]]:
     """Return the rows of an earlier run, none if there is no file."""
-    return list(json.loads(path.read_text())) if path.exists() else []
+    rows = json.loads(path.read_text()) if path.exists() else []
+    if not isinstance(rows, list):
+        raise ValueError("it holds no list of rows")
+    return rows
 
 
 def write_rows(path: Path, rows: Rows) -> None:

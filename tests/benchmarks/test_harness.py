@@ -99,7 +99,7 @@ def test_quick_rows_do_not_go_among_those_that_prove_something(tmp_path, capsys)
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("content", [b"[", b'{"rows": []}', b"[1, 2]", b'[{"value": 1}]'])
+@pytest.mark.parametrize("content", [b"[", b"{}", b'""', b'{"rows": []}', b"[1, 2]", b'[{"value": 1}]'])
 def test_a_file_that_is_none_of_ours_is_refused_before_anything_is_measured(tmp_path, capsys, content: bytes) -> None:
     path = tmp_path / "rows.json"
     path.write_bytes(content)
