@@ -286,7 +286,9 @@ def test_an_interrupted_fit_is_gone_on_with_and_ends_as_one_that_was_not(rows: P
     process.send_signal(signal.SIGINT)
     error = process.communicate(timeout=60)[1]
     assert process.returncode == 130, error
-    assert "last.ckpt" in error
+    assert (
+        error == f"spinlight: interrupted; saved so far: {out / 'last.ckpt'}; the same command with --resume goes on\n"
+    )
     assert sorted(path.name for path in out.iterdir()) == ["last.ckpt"]
     assert main(["fit", str(rows), "--out", str(out), *common, "--resume"]) == 0
     assert main(["fit", str(rows), "--out", str(tmp_path / "whole"), *common]) == 0

@@ -100,9 +100,14 @@ def test_a_cut_after_the_last_batch_says_what_is_saved_and_only_the_likelihood_i
     assert torch.equal(resumed.likelihood.per_row, whole.likelihood.per_row)
 
 
-def test_a_fit_that_begins_anew_takes_nothing_over_from_an_older_one(tmp_path: Path) -> None:
+def test_a_fit_that_begins_anew_never_replaces_the_checkpoint_of_an_interrupted_one(tmp_path: Path) -> None:
     with pytest.raises(InterruptedFitError):
         fitted(tmp_path, negatives=Cut(call=7))
+    before = (tmp_path / "last.ckpt").read_bytes()
+    with pytest.raises(InvalidSettingError, match="resume it, delete the file, or take another folder"):
+        fitted(tmp_path)
+    assert (tmp_path / "last.ckpt").read_bytes() == before
+    (tmp_path / "last.ckpt").unlink()
     with pytest.raises(InterruptedFitError) as caught:
         fitted(tmp_path, negatives=Cut(call=1))
     assert caught.value.saved == []

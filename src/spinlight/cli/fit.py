@@ -98,7 +98,7 @@ def fit(
     gaussian machine takes any real numbers. While it learns, the likelihood of other rows is watched: of a published
     validation part, else of a twentieth of the rows, 500 at the most, which are not trained on.
     """
-    with outcome():
+    with outcome(to_go_on="the same command with --resume goes on"):
         resolve_seed(seed)
         if machine not in HIDDEN:
             raise UnknownNameError(f"--machine must be one of {', '.join(HIDDEN)}, got {machine!r}")

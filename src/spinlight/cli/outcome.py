@@ -16,8 +16,12 @@ FAILURE, MISTAKE, INTERRUPTED = 1, 2, 130
 
 
 @contextmanager
-def outcome() -> Iterator[None]:
-    """Turn the errors of a command's body into one line on stderr and an exit status."""
+def outcome(*, to_go_on: str | None = None) -> Iterator[None]:
+    """Turn the errors of a command's body into one line on stderr and an exit status.
+
+    Args:
+        to_go_on: how an interrupted command that has saved something is gone on with.
+    """
     try:
         yield
         sys.stdout.flush()
@@ -35,7 +39,8 @@ def outcome() -> Iterator[None]:
         raise typer.Exit(FAILURE) from error
     except KeyboardInterrupt as error:
         saved = ", ".join(str(path) for path in getattr(error, "saved", []))
-        say(f"interrupted; saved so far: {saved or 'nothing'}")
+        advice = f"; {to_go_on}" if to_go_on and saved else ""
+        say(f"interrupted; saved so far: {saved or 'nothing'}{advice}")
         raise typer.Exit(INTERRUPTED) from error
 
 

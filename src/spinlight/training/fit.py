@@ -90,7 +90,8 @@ def fit_machine(
         progress: where to show progress, if anywhere; started once the checks have passed, and stopped.
 
     Raises:
-        InvalidSettingError: an impossible number, no test rows, a folder that cannot be written to, or no checkpoint to go on from.
+        InvalidSettingError: an impossible number, no test rows, a folder that cannot be written to, no checkpoint to go on from, or
+            one that a new fit would replace.
         InvalidStateError: rows of another shape, or other than bits where the machine has bits; or a checkpoint of another machine, of
             other rows or of other settings.
         FileFormatError: a checkpoint that is damaged.
@@ -108,6 +109,10 @@ def fit_machine(
         done = "the fit is complete: " if (folder / MODEL).is_file() else ""
         raise InvalidSettingError(
             f"{done}{folder / CHECKPOINT} is not there to go on from; leave resume out to start anew"
+        )
+    if not resume and (folder / CHECKPOINT).is_file():
+        raise InvalidSettingError(
+            f"{folder / CHECKPOINT} is of an interrupted fit, which would be lost; resume it, delete the file, or take another folder"
         )
     settings = _settings(task, data, epochs)
     if resume:
@@ -132,8 +137,6 @@ def _fitted(
 ) -> FittedMachine:
     model: Any = task.model
     with Results(folder, files=(MODEL, METRICS, HISTORY, CHECKPOINT)) as results:
-        if not resume:
-            (folder / CHECKPOINT).unlink(missing_ok=True)  # of an older fit, which this one is not
         seconds: dict[str, float] = {}
         with nullcontext() if progress is None else progress:
             history = _History()
@@ -160,17 +163,17 @@ def _require_checkpoint_of(task: EnergyTask, settings: Mapping[str, Any], path: 
         parts, before = saved["state_dict"], saved[_SETTINGS]
     except (RuntimeError, EOFError, KeyError, ValueError, struct.error, pickle.UnpicklingError) as error:
         raise FileFormatError(
-            f"{path} is damaged, or no checkpoint of a fit; leave resume out to start anew"
+            f"{path} is damaged, or no checkpoint of a fit; delete it and leave resume out to start anew"
         ) from error
     own = task.state_dict()
     if {name: part.shape for name, part in parts.items()} != {name: part.shape for name, part in own.items()}:
         raise InvalidStateError(
-            f"{path} is of another machine than {task.model!r}; go on with the one of before, or leave resume out to start anew"
+            f"{path} is of another machine than {task.model!r}; go on with the one of before, or delete it to start anew"
         )
     for name, (now, then) in {name: (settings.get(name), before.get(name)) for name in settings | before}.items():
         if now != then:
             raise InvalidStateError(
-                f"{path} is of a fit whose {name} were {then}, and now they are {now}; go on with those of before, or leave resume out "
+                f"{path} is of a fit whose {name} were {then}, and now they are {now}; go on with those of before, or delete it "
                 "to start anew"
             )
 
