@@ -108,7 +108,9 @@ def test_missing_labels_are_counted(cells: AnnData) -> None:
         require_cells(cells, labels_key="kind")
 
 
-@pytest.mark.parametrize(("value", "words"), [(0.5, "no counts"), (-1, "no counts"), (np.nan, "NaN"), (np.inf, "NaN")])
+@pytest.mark.parametrize(
+    ("value", "words"), [(0.5, "no counts"), (-1, "negative values"), (np.nan, "NaN"), (np.inf, "NaN")]
+)
 @pytest.mark.parametrize("sparse", [False, True])
 def test_values_that_are_no_counts_are_refused(cells: AnnData, value: float, words: str, sparse: bool) -> None:
     cells.X[2, 3] = value

@@ -138,6 +138,21 @@ def test_a_loaded_model_is_the_saved_one(model: QBMVAE, tmp_path: Path) -> None:
     assert torch.equal(chains["spins"], saved["spins"])
 
 
+def test_a_loaded_model_goes_on_training_with_all_its_parts(model: QBMVAE, tmp_path: Path) -> None:
+    from spinlight.cells import QBMVAE
+    from spinlight.training.quiet import quiet_training
+
+    model.save(str(tmp_path / "model"))
+    loaded = QBMVAE.load(str(tmp_path / "model"), adata=model.adata.copy(), accelerator="cpu")
+    before = {name: value.clone() for name, value in loaded.module.state_dict().items()}
+    with quiet_training():
+        loaded.train(1, accelerator="cpu", enable_progress_bar=False, plan_kwargs={"n_epochs_kl_warmup": None})
+    after = loaded.module.state_dict()
+    # Statistics of a normalisation stay as they are in evaluation mode, in which scvi-tools leaves what it has loaded.
+    for name in ("prior.machine.biases", "z_encoder.to_logits.0.weight", "z_encoder.to_logits.1.running_mean"):
+        assert not torch.equal(before[name], after[name])
+
+
 def test_an_interrupted_model_can_be_used_and_saved(cells: AnnData, tmp_path: Path) -> None:
     from lightning.pytorch.callbacks import Callback
 
@@ -193,15 +208,28 @@ def test_a_setting_of_the_plan_that_would_do_nothing_is_refused(cells: AnnData) 
 
 
 @pytest.mark.parametrize("layer", [None, "other"])
-def test_values_that_are_no_counts_are_refused_on_registration(cells: AnnData, layer: str | None) -> None:
+def test_values_that_are_no_counts_are_refused_by_a_likelihood_of_counts(cells: AnnData, layer: str | None) -> None:
     from spinlight.cells import QBMVAE
 
     counts = cells.X.copy()
     cells.layers["other"] = counts if layer is None else np.log1p(counts)
     cells.X = np.log1p(counts) if layer is None else counts
-    with pytest.raises(InvalidDataError, match="X holds" if layer is None else "layer 'other' holds"):
-        QBMVAE.setup_anndata(cells, layer=layer)
+    QBMVAE.setup_anndata(cells, layer=layer)
+    for likelihood in ("nb", "zinb", "poisson"):
+        with pytest.raises(InvalidDataError, match="X holds" if layer is None else "layer 'other' holds"):
+            QBMVAE(cells, gene_likelihood=likelihood)
+    QBMVAE(cells, gene_likelihood="normal")
     QBMVAE.setup_anndata(cells, layer="other" if layer is None else None)
+    QBMVAE(cells)
+
+
+@pytest.mark.parametrize("value", [-1.0, np.nan, np.inf])
+def test_values_that_no_likelihood_fits_are_refused_on_registration(cells: AnnData, value: float) -> None:
+    from spinlight.cells import QBMVAE
+
+    cells.X[3, 2] = value
+    with pytest.raises(InvalidDataError, match="X holds"):
+        QBMVAE.setup_anndata(cells)
 
 
 def test_an_unknown_layer_lists_the_layers_there_are(cells: AnnData) -> None:
@@ -240,7 +268,7 @@ def test_cells_with_other_genes_or_in_another_order_are_refused(
     assert np.isfinite(np.asarray(getattr(model, getter)(right))).all()
 
 
-@pytest.mark.parametrize("name", ["n_latent", "n_hidden", "n_layers", "relaxation_beta"])
+@pytest.mark.parametrize("name", ["n_latent", "n_hidden", "n_layers"])
 def test_impossible_sizes_are_refused(cells: AnnData, name: str) -> None:
     from spinlight.cells import QBMVAE
 
@@ -278,10 +306,7 @@ def test_the_loss_is_reconstruction_plus_the_weighted_divergence(model: QBMVAE, 
     tensors = next(iter(model._make_data_loader(model.adata, batch_size=20)))
     with torch.no_grad():
         _, _, output = model.module(tensors, loss_kwargs={"kl_weight": weight})
-    parts = [
-        torch.cat([value.flatten() for value in part.values()])
-        for part in (output.reconstruction_loss, output.kl_local)
-    ]
+    parts = [torch.stack([*part.values()]).sum(0) for part in (output.reconstruction_loss, output.kl_local)]
     expected = parts[0].mean() + weight * parts[1].mean()
     torch.testing.assert_close(output.loss, expected)
     assert parts[1].mean() > 0.1

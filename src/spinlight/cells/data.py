@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -137,6 +138,60 @@ def _require_batches(cells: AnnData, key: str) -> None:
         )
 
 
+def require_covariates(
+    cells: AnnData, *, size_factor: str | None, groups: Sequence[str] | None, numbers: Sequence[str] | None
+) -> None:
+    """Refuse covariates that are no columns of `obs`, with missing values, or that are not what they are used as.
+
+    Args:
+        cells: cells by genes.
+        size_factor: column of factors above zero.
+        groups: columns of categories.
+        numbers: columns of finite numbers.
+
+    Raises:
+        UnknownNameError: there is no such column.
+        InvalidDataError: missing, infinite or non-numeric values, or a size factor that is not above zero.
+    """
+    for key in groups or ():
+        _require_column(cells, "categorical covariate", key)
+    for use, keys in (("size factor", [size_factor] if size_factor else []), ("continuous covariate", numbers or ())):
+        for key in keys:
+            _require_column(cells, use, key)
+            column = cells.obs[key]
+            if column.dtype.kind not in "fiu" or not np.isfinite(column).all():
+                raise InvalidDataError(f"the {use} {key!r} holds values that are no finite numbers")
+    if size_factor and not (cells.obs[size_factor] > 0).all():
+        raise InvalidDataError(f"the size factor {size_factor!r} must be above zero for every cell; drop the others")
+
+
+def require_values(cells: AnnData, layer: str | None = None) -> None:
+    """Refuse a matrix that no likelihood fits, naming what is wrong.
+
+    Args:
+        cells: cells by genes.
+        layer: where the values should be; `X` by default.
+
+    Raises:
+        InvalidDataError: no matrix, values that are negative, NaN or infinite, or a cell of nothing but zeros.
+        UnknownNameError: there is no such layer.
+    """
+    place = _place(cells, layer)
+    stored = counts_of(cells, layer)
+    if stored is None:
+        raise InvalidDataError(f"{place} is empty; raw counts are needed there")
+    values = np.asarray(stored.data if hasattr(stored, "tocsr") else stored)
+    if not np.isfinite(values).all():
+        raise InvalidDataError(f"{place} holds NaN or infinity; raw counts are needed")
+    if (values < 0).any():
+        raise InvalidDataError(f"{place} holds negative values: scaled data? {_other_places(cells, layer)}")
+    empty = int((np.asarray(stored.sum(axis=1)).ravel() == 0).sum())
+    if empty:
+        raise InvalidDataError(
+            f"{empty} cells have no count at all; drop them, by scanpy.pp.filter_cells(min_counts=1)"
+        )
+
+
 def require_counts(cells: AnnData, layer: str | None = None) -> None:
     """Refuse a matrix that holds no raw counts, naming what is wrong.
 
@@ -145,27 +200,24 @@ def require_counts(cells: AnnData, layer: str | None = None) -> None:
         layer: where the counts should be; `X` by default.
 
     Raises:
-        InvalidDataError: no matrix, counts that are negative, fractional, NaN or infinite, or a cell without any count.
+        InvalidDataError: as of `require_values`, or fractions.
         UnknownNameError: there is no such layer.
     """
-    place = "X" if layer is None else f"layer {layer!r}"
-    if layer is not None and layer not in cells.layers:
-        raise UnknownNameError(f"there is no {place}; layers: {', '.join(cells.layers) or 'none'}")
+    require_values(cells, layer)
     stored = counts_of(cells, layer)
-    if stored is None:
-        raise InvalidDataError(f"{place} is empty; raw counts are needed there")
     values = np.asarray(stored.data if hasattr(stored, "tocsr") else stored)
-    if not np.isfinite(values).all():
-        raise InvalidDataError(f"{place} holds NaN or infinity; raw counts are needed")
-    if (values < 0).any() or (values != np.round(values)).any():
+    if (values != np.round(values)).any():
         raise InvalidDataError(
-            f"{place} holds values that are no counts (fractions or negative numbers): normalised data? {_other_places(cells, layer)}"
+            f"{_place(cells, layer)} holds values that are no counts (fractions): normalised data? {_other_places(cells, layer)}. "
+            "A model of log-normalised values has gene_likelihood='normal'"
         )
-    empty = int((np.asarray(stored.sum(axis=1)).ravel() == 0).sum())
-    if empty:
-        raise InvalidDataError(
-            f"{empty} cells have no count at all; drop them, by scanpy.pp.filter_cells(min_counts=1)"
-        )
+
+
+def _place(cells: AnnData, layer: str | None) -> str:
+    """Return the name of a matrix for messages; refuse a layer that is not there."""
+    if layer is not None and layer not in cells.layers:
+        raise UnknownNameError(f"there is no layer {layer!r}; layers: {', '.join(cells.layers) or 'none'}")
+    return "X" if layer is None else f"layer {layer!r}"
 
 
 def counts_of(cells: AnnData, layer: str | None) -> Any:

@@ -22,9 +22,9 @@ from spinlight._results import Results
 from spinlight._signals import interrupts_wait
 from spinlight._threads import torch_threads
 from spinlight.cells.data import counts_of, require_cells, write_annotations
+from spinlight.cells.elbo import DRAWS, estimate_elbo
 from spinlight.cells.evaluation import neighbour_graph, principal_components, separation
 from spinlight.cells.figures import cells_picture, training_picture
-from spinlight.cells.likelihood import DRAWS, estimate_elbo
 from spinlight.cells.model import QBMVAE
 from spinlight.cells.report import html_report
 from spinlight.cells.settings import CLUSTERS, ENERGY, LATENT, FitSettings

@@ -1,64 +1,45 @@
-"""The ELBO of a fitted model, with what its estimate leaves uncertain."""
+"""The importance-weighted bound on the likelihood of cells."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 import torch
+from scvi import REGISTRY_KEYS
+from torch import Tensor
 
 from spinlight._checks import positive_integer
-from spinlight._errors import InvalidSettingError
-from spinlight.cells.model import QBMVAE
+from spinlight._random import Seed, resolve_seed
+from spinlight.cells.module import QBMVAEModule
+from spinlight.training import ImportanceWeightedBound
 
-DRAWS = 16
-"""Smoothed bits drawn for each cell of a reported ELBO."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ElboEstimate:
-    """The mean ELBO of some cells, and its two independent errors; the choice of cells is in neither.
-
-    Args:
-        value: nats per cell.
-        sampling_error: standard error from drawing a few smoothed bits zeta for each cell.
-        log_partition_error: standard error of log Z, which every cell shares; NaN where none can be given.
-    """
-
-    value: float
-    sampling_error: float
-    log_partition_error: float
-
-    @property
-    def standard_error(self) -> float:
-        """Both errors together, sqrt(sampling_error^2 + log_partition_error^2)."""
-        return math.hypot(self.sampling_error, self.log_partition_error)
+_TERMS = 4_000_000
+"""Counts that a pass of the decoder computes at most: some sixteen megabytes for each of its tensors."""
 
 
-def estimate_elbo(model: QBMVAE, indices: Sequence[int], *, draws: int = DRAWS) -> ElboEstimate:
-    """Return the mean ELBO of cells, each averaged over several draws of its smoothed bits.
-
-    With v_i the variance of cell i's ELBO over R draws and n cells, sampling_error = sqrt(sum_i v_i / R) / n: given the cells,
-    their draws are independent.
-
-    Args:
-        model: trained.
-        indices: which cells; at least one.
-        draws: R, at least 2.
+def importance_weighted_bound(
+    module: QBMVAEModule, loader: Iterable[dict[str, Tensor]], *, draws: int, seed: Seed
+) -> ImportanceWeightedBound:
+    """Return the importance-weighted bound on log p(x) of each cell of a loader; see `QBMVAE.get_log_likelihood`.
 
     Raises:
-        InvalidSettingError: fewer than two draws.
-
-    Cost:
-        `draws` passes over the cells.
+        InvalidSettingError: draws below 1, or an impossible seed.
     """
-    if positive_integer("draws", draws) < 2:
-        raise InvalidSettingError("draws must be at least 2: one draw says nothing about its error")
-    passes = [model.get_elbo(indices=indices, return_mean=False).double() for _ in range(draws)]
-    elbo = torch.stack(passes)  # (draws, cells)
-    return ElboEstimate(
-        value=float(elbo.mean()),
-        sampling_error=float((elbo.var(0) / draws).sum().sqrt()) / elbo.shape[1],
-        log_partition_error=model.get_log_partition().standard_error,
-    )
+    draws = positive_integer("draws", draws)
+    generator = torch.Generator(module.device).manual_seed(resolve_seed(seed))
+    known = module.prior.log_partition
+    values = torch.cat([_log_mean_weight(module, tensors, draws, generator).cpu() for tensors in loader])
+    return ImportanceWeightedBound(values - known.value, known.standard_error, known.method, draws)
+
+
+def _log_mean_weight(
+    module: QBMVAEModule, tensors: dict[str, Tensor], draws: int, generator: torch.Generator
+) -> Tensor:
+    """Return the bound of each cell of a mini-batch but for log Z, float64, as many draws at a time as memory allows."""
+    most = max(1, _TERMS // tensors[REGISTRY_KEYS.X_KEY].numel())
+    total = torch.tensor(-math.inf, dtype=torch.float64, device=module.device)
+    for first in range(0, draws, most):
+        weights = module.log_weights(tensors, min(most, draws - first), generator)
+        total = torch.logaddexp(total, torch.logsumexp(weights, 0))
+    return total - math.log(draws)

@@ -1,91 +1,162 @@
-"""The network of the QBM-VAE: counts to latent bits and back."""
+"""The network of the QBM-VAE: scvi-tools' variational autoencoder of counts with latent bits under any prior."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from scvi import REGISTRY_KEYS
-from scvi.distributions import NegativeBinomial
-from scvi.module.base import BaseModuleClass, LossOutput, auto_move_data
-from scvi.nn import FCLayers
-from torch import Tensor, nn
+from scvi.module import VAE
+from scvi.module._constants import MODULE_KEYS
+from scvi.module.base import LossOutput, auto_move_data
+from scvi.utils import unsupported_if_adata_minified
+from torch import Tensor
+from torch.nn import functional
 
-from spinlight.latent import BoltzmannPrior, SpikeAndExponential
+from spinlight.cells.posterior import BitEncoder, SmoothedBits
+from spinlight.latent.base import Prior
+from spinlight.latent.relaxations.base import Relaxation
 
 
-class QBMVAEModule(BaseModuleClass):  # type: ignore[misc]  # scvi-tools carries no types
-    """p(x, z) = p(z) p(x | zeta, batch) with a Boltzmann prior over bits z and negative binomial counts x.
+class QBMVAEModule(VAE):  # type: ignore[misc]  # scvi-tools carries no types
+    """p(x, z, zeta) = p(z) r(zeta | z) p(x | zeta, batch, covariates) with bits z.
 
-    q(z | x) is a product of Bernoullis, whose logits a network computes from log(1 + x); zeta is z smoothed by the
-    relaxation. The mean count is the cell's observed library size times a softmax over the genes; each gene has one inverse dispersion.
+    q(z | x) is a product of Bernoullis, whose logits a network computes from log(1 + x); zeta is z smoothed by the relaxation.
+    Encoder body, decoder and likelihoods are scvi-tools'; the latent is ours.
 
     Args:
         genes: number of genes.
-        batches: number of experimental batches, for the decoder.
         prior: over the latent bits.
         relaxation: of the bits.
-        hidden_units: width of the hidden layers.
-        layers: hidden layers of encoder and decoder.
-        dropout: of the encoder.
+        normalized_logits: see `BitEncoder`.
+        settings: those of `scvi.module.VAE` but for `n_input`, `n_latent` and `latent_distribution`.
     """
 
     def __init__(
-        self,
-        genes: int,
-        batches: int,
-        prior: BoltzmannPrior,
-        relaxation: SpikeAndExponential,
-        *,
-        hidden_units: int,
-        layers: int,
-        dropout: float,
+        self, genes: int, prior: Prior, relaxation: Relaxation, *, normalized_logits: bool, **settings: Any
     ) -> None:
-        super().__init__()
-        bits = prior.units
+        super().__init__(genes, n_latent=prior.units, **settings)
         self.prior = prior
         self.relaxation = relaxation
-        self.encoder = FCLayers(genes, hidden_units, n_layers=layers, n_hidden=hidden_units, dropout_rate=dropout)
-        self.to_logits = nn.Linear(hidden_units, bits)
-        self.decoder = FCLayers(
-            bits, hidden_units, n_cat_list=[batches], n_layers=layers, n_hidden=hidden_units, dropout_rate=0.0
-        )
-        self.to_fractions = nn.Sequential(nn.Linear(hidden_units, genes), nn.Softmax(-1))
-        self.log_inverse_dispersion = nn.Parameter(torch.zeros(genes))
-
-    def _get_inference_input(self, tensors: dict[str, Tensor], **_: Any) -> dict[str, Tensor]:
-        return {"counts": tensors[REGISTRY_KEYS.X_KEY]}
+        # scvi-tools' encoder has heads for mean and variance of a Gaussian; its body stays.
+        body = self.z_encoder.encoder  # type: ignore[has-type]  # scvi-tools carries no types
+        self.z_encoder = BitEncoder(body, self.n_hidden, prior.units, relaxation, normalized=normalized_logits)
+        if self.use_observed_lib_size:
+            del self.l_encoder  # nothing would train it
+        # scvi-tools' query mapping takes every entry of a state_dict for a tensor; the model saves the prior's chains beside it.
+        self.register_state_dict_post_hook(_without_chains)
+        self.register_load_state_dict_post_hook(_not_missing)
 
     @auto_move_data  # type: ignore[untyped-decorator]
-    def inference(self, counts: Tensor) -> dict[str, Tensor]:
-        """Return the posterior's logits and smoothed bits, both of shape (cells, bits)."""
-        logits = self.to_logits(self.encoder(torch.log1p(counts)))
-        return {"logits": logits, "z": self.relaxation.sample(torch.sigmoid(logits))}
-
-    def _get_generative_input(
-        self, tensors: dict[str, Tensor], inference_outputs: dict[str, Tensor]
-    ) -> dict[str, Tensor]:
+    def _cached_inference(
+        self, qzm: Tensor, qzv: Tensor, observed_lib_size: Tensor, n_samples: int = 1
+    ) -> dict[str, Tensor | SmoothedBits | None]:
+        """Return what `inference` does, from the probabilities of minified data."""
+        posterior = SmoothedBits.of_probabilities(qzm, self.relaxation)
+        several = torch.Size() if n_samples == 1 else torch.Size([n_samples])
+        library = torch.log(observed_lib_size)
         return {
-            "z": inference_outputs["z"],
-            "library": tensors[REGISTRY_KEYS.X_KEY].sum(1, keepdim=True),
-            "batch": tensors[REGISTRY_KEYS.BATCH_KEY],
+            MODULE_KEYS.Z_KEY: posterior.rsample(several),
+            MODULE_KEYS.QZ_KEY: posterior,
+            MODULE_KEYS.QL_KEY: None,
+            MODULE_KEYS.LIBRARY_KEY: library.expand(*several, *library.shape),
         }
 
-    @auto_move_data  # type: ignore[untyped-decorator]
-    def generative(self, z: Tensor, library: Tensor, batch: Tensor) -> dict[str, NegativeBinomial]:
-        """Return the distribution of the counts, shape (cells, genes)."""
-        fractions = self.to_fractions(self.decoder(z, batch))
-        return {"px": NegativeBinomial(mu=library * fractions, theta=self.log_inverse_dispersion.exp())}
-
+    @unsupported_if_adata_minified  # type: ignore[untyped-decorator]
     def loss(
         self,
         tensors: dict[str, Tensor],
-        inference_outputs: dict[str, Tensor],
-        generative_outputs: dict[str, NegativeBinomial],
+        inference_outputs: dict[str, Any],
+        generative_outputs: dict[str, Any],
         kl_weight: float | Tensor = 1.0,
     ) -> LossOutput:
         """Return the mean over cells of - log p(x | zeta) + kl_weight KL(q || p), and its parts for each cell."""
-        reconstruction = -generative_outputs["px"].log_prob(tensors[REGISTRY_KEYS.X_KEY]).sum(-1)
-        divergence = self.prior.kl_divergence(inference_outputs["logits"])
-        loss = (reconstruction + kl_weight * divergence).mean()
-        return LossOutput(loss=loss, reconstruction_loss=reconstruction, kl_local=divergence)
+        reconstruction = -_log_likelihood(tensors, generative_outputs)
+        divergence = self.prior.kl_divergence(inference_outputs[MODULE_KEYS.QZ_KEY].logits)
+        of_library = self._library_divergence(inference_outputs, generative_outputs, like=divergence)
+        return LossOutput(
+            loss=(reconstruction + kl_weight * divergence + of_library).mean(),
+            reconstruction_loss=reconstruction,
+            kl_local={MODULE_KEYS.KL_Z_KEY: divergence, MODULE_KEYS.KL_L_KEY: of_library},
+        )
+
+    def _library_divergence(self, inferred: dict[str, Any], generated: dict[str, Any], *, like: Tensor) -> Tensor:
+        """Return the divergence of the library size's posterior for each cell, zero where the size is observed."""
+        if self.use_observed_lib_size:
+            return torch.zeros_like(like)
+        posterior, prior = inferred[MODULE_KEYS.QL_KEY], generated[MODULE_KEYS.PL_KEY]
+        return torch.distributions.kl_divergence(posterior, prior).sum(-1)
+
+    @torch.no_grad()
+    def log_weights(self, tensors: dict[str, Tensor], draws: int, generator: torch.Generator) -> Tensor:
+        """Return log p(x, z) - log q(z | x) of several z ~ q(z | x) for each cell, but for log Z.
+
+        log w = log p(x | zeta) - E(z) - log q(z | x),  z ~ q(z | x),  zeta ~ r(zeta | z)
+
+        r is in the model and in the proposal, and cancels.
+
+        Args:
+            tensors: a mini-batch, as scvi-tools' loaders give it.
+            draws: for each cell.
+            generator: where the noise comes from, on the module's device.
+
+        Returns:
+            float64, shape (draws, cells).
+        """
+        inferred = self.inference(**self._get_inference_input(tensors, full_forward_pass=True), n_samples=draws)
+        logits = inferred[MODULE_KEYS.QZ_KEY].logits.double().expand(draws, -1, -1)
+        # float64: noise in steps of 2^-24 would draw a rare bit more often than log q says.
+        noise = torch.rand(logits.shape, generator=generator, dtype=torch.float64, device=logits.device)
+        bits = (noise < torch.sigmoid(logits)).to(logits)
+        log_q = -functional.softplus((1 - 2 * bits) * logits).sum(-1)
+        again = torch.rand(logits.shape, generator=generator, dtype=torch.float32, device=logits.device)
+        zeta = self.relaxation.smooth(bits, again)
+        if draws == 1:
+            zeta = zeta[0]
+        inferred = {**inferred, MODULE_KEYS.Z_KEY: zeta}
+        generated = self.generative(**self._get_generative_input(tensors, inferred))
+        log_p = _log_likelihood(tensors, generated).double().reshape(draws, -1)
+        energy = self.prior.energy(bits.flatten(0, 1).to(zeta)).double().reshape(draws, -1)
+        return log_p - energy - log_q + self._library_log_weights(inferred, generated)
+
+    def _library_log_weights(self, inferred: dict[str, Any], generated: dict[str, Any]) -> Tensor | float:
+        if self.use_observed_lib_size:
+            return 0.0
+        library = inferred[MODULE_KEYS.LIBRARY_KEY]
+        ratio = generated[MODULE_KEYS.PL_KEY].log_prob(library) - inferred[MODULE_KEYS.QL_KEY].log_prob(library)
+        return ratio.sum(-1).double()
+
+    @torch.inference_mode()
+    def marginal_ll(
+        self,
+        tensors: dict[str, Tensor],
+        n_mc_samples: int,
+        return_mean: bool = False,
+        n_mc_samples_per_pass: int = 1,
+    ) -> Tensor | float:
+        """Return the importance-weighted bound on log p(x) of each cell of a mini-batch, under scvi-tools' name for it."""
+        generator = torch.Generator(self.device).manual_seed(int(torch.randint(2**62, ())))
+        total = torch.tensor(-math.inf, dtype=torch.float64, device=self.device)
+        for first in range(0, n_mc_samples, n_mc_samples_per_pass):
+            draws = min(n_mc_samples_per_pass, n_mc_samples - first)
+            total = torch.logaddexp(total, torch.logsumexp(self.log_weights(tensors, draws, generator), 0))
+        values = (total - math.log(n_mc_samples) - self.prior.log_partition.value).cpu()
+        return float(values.mean()) if return_mean else values
+
+
+def _log_likelihood(tensors: dict[str, Tensor], generated: dict[str, Any]) -> Tensor:
+    """Return log p(x | zeta), summed over the genes, shape (..., cells)."""
+    found: Tensor = generated[MODULE_KEYS.PX_KEY].log_prob(tensors[REGISTRY_KEYS.X_KEY]).sum(-1)
+    return found
+
+
+_CHAINS = "prior._extra_state"
+
+
+def _without_chains(_: Any, state: dict[str, Any], prefix: str, __: Any) -> None:
+    state.pop(prefix + _CHAINS, None)
+
+
+def _not_missing(_: Any, keys: Any) -> None:
+    keys.missing_keys[:] = [key for key in keys.missing_keys if not key.endswith(_CHAINS)]

@@ -12,10 +12,14 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from spinlight._checks import positive_integer, positive_number
 from spinlight._errors import InvalidSettingError, SpinlightWarning
 from spinlight.cells.module import QBMVAEModule
+from spinlight.latent import BoltzmannPrior
 from spinlight.training import AnnealedImportance
 
 _QUICK = AnnealedImportance(chains=64, steps=300)
 """About twenty milliseconds for 128 bits."""
+
+_CHAINS = "spinlight_prior"
+"""Where a checkpoint holds them."""
 
 
 class BoltzmannTrainingPlan(TrainingPlan):  # type: ignore[misc]  # scvi-tools carries no types
@@ -53,12 +57,20 @@ class BoltzmannTrainingPlan(TrainingPlan):  # type: ignore[misc]  # scvi-tools c
 
     def training_step(self, batch: dict[str, torch.Tensor], batch_idx: int) -> torch.Tensor:
         """Draw negatives of the present prior, then step as scvi-tools does."""
-        self.module.prior.advance()
-        if self.global_step % self.estimate_every == 0:
-            self._estimate_quickly()
+        if self._learns_prior:
+            self.module.prior.advance()
+            if self.global_step % self.estimate_every == 0:
+                self._estimate_quickly()
         return super().training_step(batch, batch_idx)
 
+    @property
+    def _learns_prior(self) -> bool:
+        """Whether the prior changes: not while a query is mapped."""
+        return any(parameter.requires_grad for parameter in self.module.prior.parameters())
+
     def _estimate_quickly(self) -> None:
+        if not isinstance(self.module.prior, BoltzmannPrior):
+            return
         with warnings.catch_warnings():
             # Of too few effective chains; the history shows it as an error that is NaN, and the last estimate is a full one.
             warnings.simplefilter("ignore", SpinlightWarning)
@@ -66,7 +78,8 @@ class BoltzmannTrainingPlan(TrainingPlan):  # type: ignore[misc]  # scvi-tools c
 
     def on_validation_epoch_start(self) -> None:
         """Estimate log Z for the held-out cells."""
-        self._estimate_quickly()
+        if self._learns_prior:
+            self._estimate_quickly()
 
     def on_train_epoch_end(self) -> None:
         """Log log Z with its error."""
@@ -75,14 +88,25 @@ class BoltzmannTrainingPlan(TrainingPlan):  # type: ignore[misc]  # scvi-tools c
 
     def on_train_end(self) -> None:
         """Leave the module with an estimate of log Z at its last parameters."""
-        self.module.prior.estimate()
+        if self._learns_prior:
+            self.module.prior.estimate()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the prior's chains in Lightning's checkpoints too; the module's `state_dict` has none."""
+        if isinstance(self.module.prior, BoltzmannPrior):
+            checkpoint[_CHAINS] = self.module.prior.get_extra_state()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with the chains of a checkpoint."""
+        if _CHAINS in checkpoint:
+            self.module.prior.set_extra_state(checkpoint[_CHAINS])
 
     def configure_optimizers(self) -> dict[str, Any]:
         """Return Adam with two learning rates: the networks', with scvi-tools' settings, and the prior's.
 
         `reduce_lr_on_plateau` lowers both by the same factor.
         """
-        prior = list(self.module.prior.parameters())
+        prior = [parameter for parameter in self.module.prior.parameters() if parameter.requires_grad]
         of_prior = set(map(id, prior))
         networks = [
             parameter
@@ -91,7 +115,8 @@ class BoltzmannTrainingPlan(TrainingPlan):  # type: ignore[misc]  # scvi-tools c
         ]
         optimizer = self.get_optimizer_creator()(networks)
         # scvi-tools' large eps (0.01) would swallow gradients of couplings, which are below one; decay would bias energies.
-        optimizer.add_param_group({"params": prior, "lr": self.prior_lr, "eps": 1e-8, "weight_decay": 0.0})
+        if prior:
+            optimizer.add_param_group({"params": prior, "lr": self.prior_lr, "eps": 1e-8, "weight_decay": 0.0})
         if not self.reduce_lr_on_plateau:
             return {"optimizer": optimizer}
         scheduler = ReduceLROnPlateau(

@@ -35,6 +35,8 @@ def _kept(pack: Callable[[Ising], Packed]) -> Callable[[Ising], Packed]:
 
     @wraps(pack)
     def kept(problem: Ising) -> Packed:
+        if problem.fields.is_inference() or problem.couplings.is_inference():
+            return pack(problem)  # under torch.inference_mode nothing tells whether a tensor was written to
         versions = problem.fields._version, problem.couplings._version
         found = known.get(problem)
         if found is None or found[0] != versions:

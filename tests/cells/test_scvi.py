@@ -1,0 +1,236 @@
+"""What users of scvi-tools expect of a model: likelihoods, covariates, expression, query mapping, minified data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+
+from spinlight._errors import InvalidDataError, InvalidSettingError, UnknownNameError
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from spinlight.cells import QBMVAE
+
+scvi = pytest.importorskip("scvi")
+
+
+def fitted(
+    cells: AnnData, epochs: int = 2, setup: dict[str, Any] | None = None, lr: float = 3e-3, **model: Any
+) -> QBMVAE:
+    """Return a small model after some epochs."""
+    from spinlight.cells import QBMVAE
+    from spinlight.training.quiet import quiet_training
+
+    with quiet_training(printed=True):
+        scvi.settings.seed = 0
+        QBMVAE.setup_anndata(cells, **({"batch_key": "batch", "labels_key": "kind"} | (setup or {})))
+        found = QBMVAE(cells, **({"n_hidden": 16} | ({} if "prior" in model else {"n_latent": 6}) | model))
+        found.train(epochs, accelerator="cpu", enable_progress_bar=False, plan_kwargs={"lr": lr})
+    return found
+
+
+@pytest.fixture(scope="module")
+def model(make_cells: Callable[..., AnnData]) -> QBMVAE:
+    return fitted(make_cells())
+
+
+@pytest.fixture(scope="module")
+def trained(make_cells: Callable[..., AnnData]) -> QBMVAE:
+    """Return a model that knows the three kinds."""
+    return fitted(make_cells(300), 300, lr=0.01, n_latent=8)
+
+
+@pytest.mark.parametrize("likelihood", ["nb", "zinb", "poisson", "normal"])
+@pytest.mark.parametrize("dispersion", ["gene", "gene-batch", "gene-label", "gene-cell"])
+def test_every_likelihood_and_dispersion_trains_and_bounds_the_likelihood(
+    cells: AnnData, likelihood: str, dispersion: str
+) -> None:
+    if likelihood == "normal":
+        cells.X = np.log1p(cells.X)
+    found = fitted(cells, gene_likelihood=likelihood, dispersion=dispersion)
+    assert found.module.px_r.shape if dispersion != "gene-cell" else True
+    bound = found.get_log_likelihood(draws=20)
+    assert bound.per_row.shape == (90,)
+    assert bound.value > float(found.get_elbo()) - 1.0  # L_20 rises from L_1, the ELBO, but for the noise of one draw
+    assert found.posterior_predictive_sample(n_samples=2).shape == (90, 24, 2)
+
+
+def test_an_unknown_likelihood_or_dispersion_names_the_known_ones(cells: AnnData) -> None:
+    with pytest.raises(InvalidSettingError, match="gene_likelihood must be one of nb, zinb, poisson, normal"):
+        fitted(cells, gene_likelihood="gauss")
+    with pytest.raises(InvalidSettingError, match="dispersion must be one of gene, gene-batch"):
+        fitted(cells, dispersion="genes")
+
+
+@pytest.mark.parametrize("observed", [True, False])
+def test_covariates_and_size_factors_reach_the_decoder(cells: AnnData, observed: bool) -> None:
+    random = np.random.default_rng(0)
+    cells.obs["donor"] = random.choice(["a", "b", "c"], cells.n_obs)
+    cells.obs["age"] = random.normal(size=cells.n_obs)
+    cells.obs["size"] = cells.X.sum(1) / cells.X.sum(1).mean()
+    setup = {"categorical_covariate_keys": ["donor"], "continuous_covariate_keys": ["age"]}
+    if observed:
+        setup["size_factor_key"] = "size"
+    found = fitted(cells, setup=setup, use_observed_lib_size=observed)
+    for column, other in (("donor", "a"), ("age", 3.0), ("size", 1.0)):
+        changed = cells.copy()
+        changed.obs[column] = other
+        torch.manual_seed(0)
+        then = float(found.get_reconstruction_error(changed)["reconstruction_loss"])
+        torch.manual_seed(0)
+        now = float(found.get_reconstruction_error(cells)["reconstruction_loss"])
+        assert (then != now) == (observed or column != "size")
+    assert np.isfinite(found.get_log_likelihood(draws=3).value)
+
+
+@pytest.mark.parametrize(
+    ("setup", "error", "words"),
+    [
+        ({"size_factor_key": "zero"}, InvalidDataError, "must be above zero"),
+        ({"size_factor_key": "kind"}, InvalidDataError, "no finite numbers"),
+        ({"continuous_covariate_keys": ["nan"]}, InvalidDataError, "no value for 90 of 90 cells"),
+        ({"continuous_covariate_keys": ["inf"]}, InvalidDataError, "no finite numbers"),
+        ({"categorical_covariate_keys": ["donor"]}, UnknownNameError, "no column of obs"),
+    ],
+    ids=["zero", "words", "missing", "infinite", "unknown"],
+)
+def test_covariates_that_are_none_are_refused(cells: AnnData, setup: dict, error: type, words: str) -> None:
+    for name, value in (("zero", 0.0), ("nan", np.nan), ("inf", np.inf)):
+        cells.obs[name] = value
+    with pytest.raises(error, match=words):
+        fitted(cells, setup=setup)
+
+
+def test_expression_differs_between_kinds_as_the_law_says(trained: QBMVAE) -> None:
+    kinds = trained.adata.obs["kind"].to_numpy()
+    fractions = trained.get_normalized_expression(n_samples=5, return_numpy=True)
+    np.testing.assert_allclose(fractions.sum(1), 1, rtol=1e-4)
+    for kind in range(3):
+        mean = fractions[kinds == f"kind {kind}"].mean(0)
+        raised = np.arange(24) % 3 == kind
+        assert mean[raised].min() > 2 * mean[~raised].max()  # 12 against 2 in the law
+
+
+def test_differential_expression_finds_the_genes_that_differ(trained: QBMVAE) -> None:
+    found = trained.differential_expression(
+        groupby="kind", group1="kind 0", group2="kind 1", mode="change", silent=True
+    )
+    changes = found["lfc_mean"].reindex([f"gene {index}" for index in range(24)]).to_numpy()
+    raised, lowered = np.arange(24) % 3 == 0, np.arange(24) % 3 == 1
+    assert changes[raised].min() > 1 > -1 > changes[lowered].max()  # log2(12 / 2) = 2.6 in the law
+    assert np.abs(changes[np.arange(24) % 3 == 2]).max() < 1
+
+
+def test_weights_that_need_a_density_are_refused_at_once(model: QBMVAE) -> None:
+    with pytest.raises(InvalidSettingError, match="take weights='uniform'"):
+        model.get_normalized_expression(n_samples_overall=10, weights="importance")
+
+
+def shares_of_kinds(new: AnnData) -> np.ndarray:
+    """Return which share of a cell's counts lies in the genes that each kind has raised, shape (cells, kinds)."""
+    counts = new.X.toarray()
+    return np.stack([counts[:, kind::3].sum(1) for kind in range(3)], 1) / counts.sum(1)[:, None]
+
+
+def test_new_cells_are_of_one_kind_each_which_independent_bits_cannot_say(
+    trained: QBMVAE, make_cells: Callable[..., AnnData]
+) -> None:
+    from spinlight.latent import BernoulliPrior
+
+    control = fitted(make_cells(300), 150, lr=0.01, prior=BernoulliPrior(8))
+    ours, theirs = (shares_of_kinds(found.generate_cells(400, seed=0)) for found in (trained, control))
+    # Raised genes hold 12 / 16 of the counts of one kind; a mixture of two would have 7 / 16 twice.
+    assert (ours.max(1) > 0.6).mean() > 0.8
+    assert np.bincount(ours.argmax(1), minlength=3).min() > 80
+    assert (theirs.max(1) > 0.6).mean() < 0.5
+
+
+def test_new_cells_have_library_sizes_of_the_old_and_a_seed(trained: QBMVAE) -> None:
+    new = trained.generate_cells(200, seed=0)
+    assert abs(new.X.sum() / 200 / (trained.adata.X.sum() / 300) - 1) < 0.05
+    assert set(np.unique(new.obsm["X_qbmvae"])) <= {0, 1}
+    np.testing.assert_array_equal(new.X.toarray(), trained.generate_cells(200, seed=0).X.toarray())
+    assert (new.X != trained.generate_cells(200, seed=1).X).sum()
+
+
+def test_new_cells_of_a_batch_are_of_that_batch(model: QBMVAE) -> None:
+    assert set(model.generate_cells(20, batch="second", seed=0).obs["batch"]) == {"second"}
+    with pytest.raises(UnknownNameError, match="there is no batch 'third'; batches: first, second"):
+        model.generate_cells(20, batch="third")
+
+
+def test_minified_data_give_the_latent_and_the_expression_of_before(cells: AnnData, tmp_path: Path) -> None:
+    from spinlight.cells import QBMVAE
+
+    model = fitted(cells)
+    latent, energy = model.get_latent_representation(), model.get_cell_energy()
+    mean, variance = model.get_latent_representation(return_dist=True)
+    np.testing.assert_allclose(variance, mean * (1 - mean), atol=1e-6)
+    cells.obsm["X_latent_qzm"], cells.obsm["X_latent_qzv"] = mean, variance
+    expression = model.get_normalized_expression(n_samples=200, return_numpy=True)
+    model.minify_adata()
+    assert model.adata.X.sum() == 0
+    np.testing.assert_allclose(model.get_latent_representation(), latent, atol=1e-6)
+    np.testing.assert_allclose(model.get_cell_energy(), energy, atol=1e-4)
+    np.testing.assert_allclose(model.get_normalized_expression(n_samples=200, return_numpy=True), expression, atol=0.02)
+    assert model.generate_cells(5, seed=0).X.sum() > 0
+    with pytest.raises(ValueError, match="minified"):
+        model.get_elbo()
+    model.save(str(tmp_path / "model"), save_anndata=True)
+    loaded = QBMVAE.load(str(tmp_path / "model"), accelerator="cpu")
+    np.testing.assert_allclose(loaded.get_latent_representation(), latent, atol=1e-6)
+
+
+def test_a_query_of_a_new_batch_is_mapped_without_a_change_to_the_reference(make_cells: Callable[..., AnnData]) -> None:
+    from spinlight.cells import QBMVAE
+    from spinlight.training.quiet import quiet_training
+
+    reference = fitted(make_cells(150), 30, encode_covariates=True)
+    query = make_cells(60, seed=1)
+    query.obs["batch"] = "third"
+    before = {name: value.clone() for name, value in reference.module.prior.named_parameters()}
+    known = reference.get_log_partition()
+    with quiet_training(printed=True):
+        mapped = QBMVAE.load_query_data(query, reference, accelerator="cpu")
+        mapped.train(5, accelerator="cpu", plan_kwargs={"weight_decay": 0.0}, enable_progress_bar=False)
+    for name, value in mapped.module.prior.named_parameters():
+        assert torch.equal(value, before[name])
+    assert mapped.get_log_partition() == known
+    assert mapped.get_latent_representation().shape == (60, 6)
+    np.testing.assert_allclose(
+        mapped.get_latent_representation(reference.adata.copy()), reference.get_latent_representation(), atol=1e-5
+    )
+
+
+def test_a_batch_that_the_model_does_not_know_is_refused_outside_of_mapping(
+    make_cells: Callable[..., AnnData], model: QBMVAE
+) -> None:
+    query = make_cells(30, seed=1)
+    query.obs["batch"] = "third"
+    with pytest.raises(ValueError, match="third"):
+        model.get_latent_representation(query)
+
+
+def test_a_model_trains_a_copy_of_the_prior_it_is_given(cells: AnnData) -> None:
+    from spinlight.latent import BernoulliPrior, BoltzmannPrior
+    from spinlight.models import RestrictedBoltzmannMachine, SparseBoltzmannMachine
+
+    ring = [(index, (index + 1) % 6) for index in range(6)]
+    for prior in (
+        BernoulliPrior(6),
+        BoltzmannPrior(RestrictedBoltzmannMachine(3, 3), seed=0),
+        BoltzmannPrior(SparseBoltzmannMachine(np.array(ring)), seed=0),
+    ):
+        before = [parameter.clone() for parameter in prior.parameters()]
+        found = fitted(cells.copy(), prior=prior)
+        assert all(torch.equal(one, other) for one, other in zip(prior.parameters(), before))
+        assert not all(torch.equal(one, other) for one, other in zip(found.module.prior.parameters(), before))
+        assert np.isfinite(float(found.get_elbo()))
+    with pytest.raises(InvalidSettingError, match="n_latent is 7 and the prior has 6 bits"):
+        fitted(cells, prior=BernoulliPrior(6), n_latent=7)
