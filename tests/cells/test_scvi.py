@@ -234,3 +234,43 @@ def test_a_model_trains_a_copy_of_the_prior_it_is_given(cells: AnnData) -> None:
         assert np.isfinite(float(found.get_elbo()))
     with pytest.raises(InvalidSettingError, match="n_latent is 7 and the prior has 6 bits"):
         fitted(cells, prior=BernoulliPrior(6), n_latent=7)
+
+
+def test_labels_of_some_cells_are_learned_and_given_to_the_others(make_cells: Callable[..., AnnData]) -> None:
+    from spinlight.cells import QBMVAE
+    from spinlight.training.quiet import quiet_training
+
+    cells = make_cells(300)
+    truth = cells.obs["kind"].to_numpy(dtype=str)
+    hidden = np.arange(300) % 10 > 0
+    cells.obs["kind"] = np.where(hidden, "unknown", truth)
+    found = fitted(cells, 60, {"unlabeled_category": "unknown"}, lr=0.01, label_weight=50.0, encode_covariates=True)
+    assert (found.predict()[hidden] == truth[hidden]).mean() > 0.95
+    soft = found.predict(soft=True, indices=[5, 2])
+    assert list(soft.columns) == ["kind 0", "kind 1", "kind 2"]
+    assert list(soft.index) == ["cell 5", "cell 2"]
+    np.testing.assert_allclose(soft.sum(1), 1, rtol=1e-5)
+    assert "label_loss_train" in found.history
+
+    query = make_cells(60, seed=1)
+    expected = query.obs.pop("kind").to_numpy(dtype=str)
+    query.obs["batch"] = "third"
+    with pytest.warns(UserWarning, match="Missing labels key"):
+        mapped = QBMVAE.load_query_data(query, found, accelerator="cpu")
+    with quiet_training(printed=True):
+        mapped.train(5, accelerator="cpu", enable_progress_bar=False)
+    assert (mapped.predict() == expected).mean() > 0.95
+
+
+def test_labels_are_not_learned_from_unless_they_are_asked_for(
+    make_cells: Callable[..., AnnData], model: QBMVAE
+) -> None:
+    with pytest.raises(InvalidSettingError, match="label_weight"):
+        model.predict()
+    with pytest.raises(InvalidSettingError, match="unlabeled_category"):
+        fitted(make_cells(), label_weight=50.0)
+    with pytest.raises(InvalidSettingError, match="give labels_key too"):
+        fitted(make_cells(), setup={"labels_key": None, "unlabeled_category": "unknown"})
+    relabelled = make_cells()
+    relabelled.obs["kind"] = relabelled.obs["kind"].to_numpy()[::-1]
+    np.testing.assert_array_equal(fitted(relabelled).get_latent_representation(), model.get_latent_representation())

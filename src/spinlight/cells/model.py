@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from typing import Any, Literal, get_args
 
-import numpy as np
 import torch
 from anndata import AnnData
-from numpy.typing import NDArray
 from scvi import REGISTRY_KEYS
 from scvi.data import AnnDataManager, fields
 from scvi.data._utils import _get_adata_minify_type
@@ -19,29 +16,22 @@ from scvi.model.base import (
     ArchesMixin,
     BaseMinifiedModeModelClass,
     EmbeddingMixin,
-    RNASeqMixin,
     UnsupervisedTrainingMixin,
-    VAEMixin,
 )
-from torch import Tensor
 
-from spinlight._checks import fraction, instance, positive_integer
+from spinlight._checks import fraction, instance, nonnegative_number, positive_integer
 from spinlight._errors import InvalidDataError, InvalidSettingError
-from spinlight._random import Seed
 from spinlight.cells.data import require_columns, require_counts, require_covariates, require_values
-from spinlight.cells.generation import generate_cells
-from spinlight.cells.likelihood import importance_weighted_bound
+from spinlight.cells.getters import BitsMixin
 from spinlight.cells.module import QBMVAEModule
 from spinlight.cells.plan import BoltzmannTrainingPlan
-from spinlight.ising import LogPartition, SupportsDraw
 from spinlight.latent import BoltzmannPrior, SpikeAndExponential
 from spinlight.latent.base import Prior
 from spinlight.latent.relaxations.base import Relaxation
 from spinlight.models import BoltzmannMachine
-from spinlight.training import AnnealedImportance, ImportanceWeightedBound
+from spinlight.training import AnnealedImportance
 from spinlight.training.interrupts import StopOnInterrupt
 
-Representation = Literal["probabilities", "bits", "logits"]
 GeneLikelihood = Literal["nb", "zinb", "poisson", "normal"]
 Dispersion = Literal["gene", "gene-batch", "gene-label", "gene-cell"]
 
@@ -51,8 +41,7 @@ BITS = 128
 
 class QBMVAE(
     EmbeddingMixin,  # type: ignore[misc]  # scvi-tools carries no types
-    RNASeqMixin,  # type: ignore[misc]
-    VAEMixin,  # type: ignore[misc]
+    BitsMixin,
     ArchesMixin,  # type: ignore[misc]
     UnsupervisedTrainingMixin,  # type: ignore[misc]
     BaseMinifiedModeModelClass,  # type: ignore[misc]
@@ -81,11 +70,13 @@ class QBMVAE(
             as its control. The model trains a copy of it, `model.module.prior`.
         relaxation: of the bits; `SpikeAndExponential()` by default.
         normalize_logits: batch normalisation of the encoder's logits, which keeps every bit in use.
+        label_weight: of the labels' cross-entropy in the loss, for `predict`; with 0, the default, labels are never learned from.
+            Needs `setup_anndata(labels_key=..., unlabeled_category=...)`.
         network: what else `scvi.module.VAE` takes: `encode_covariates`, `deeply_inject_covariates`, `use_layer_norm`, ...
 
     Raises:
         InvalidDataError: data that the likelihood is none of.
-        InvalidSettingError: a number outside its domain, or no prior or relaxation.
+        InvalidSettingError: a number outside its domain, no prior or relaxation, or a weight of labels that are not registered.
 
     References:
         Wang et al., "Quantum-boosted high-fidelity deep learning", arXiv 2508.11190 (2025); Lopez et al., "Deep generative
@@ -112,6 +103,7 @@ class QBMVAE(
         prior: Prior | None = None,
         relaxation: Relaxation | None = None,
         normalize_logits: bool = True,
+        label_weight: float = 0.0,
         **network: Any,
     ) -> None:
         super().__init__(adata, registry)
@@ -123,6 +115,7 @@ class QBMVAE(
             latent,
             SpikeAndExponential() if relaxation is None else _relaxation(relaxation),
             normalized_logits=normalize_logits,
+            label_weight=self._label_weight(label_weight),
             n_hidden=positive_integer("n_hidden", n_hidden),
             n_layers=positive_integer("n_layers", n_layers),
             dropout_rate=fraction("dropout_rate", dropout_rate),
@@ -137,6 +130,14 @@ class QBMVAE(
             f"likelihood {gene_likelihood}"
         )
         self.init_params_ = self._get_init_params(locals())
+
+    def _label_weight(self, weight: float) -> float:
+        if nonnegative_number("label_weight", weight) and self.registry_["setup_args"]["unlabeled_category"] is None:
+            raise InvalidSettingError(
+                "label_weight needs labels: setup_anndata(labels_key=..., unlabeled_category=...), the latter being what cells without "
+                "a label are called, now or in a query"
+            )
+        return weight
 
     def _shapes(self, use_observed_lib_size: bool) -> dict[str, Any]:
         """Return what the registered data say about the network: numbers of batches, labels and covariates, library sizes."""
@@ -175,6 +176,7 @@ class QBMVAE(
         size_factor_key: str | None = None,
         categorical_covariate_keys: list[str] | None = None,
         continuous_covariate_keys: list[str] | None = None,
+        unlabeled_category: str | None = None,
         **kwargs: Any,
     ) -> None:
         """Register the data and the columns of `obs` that describe the cells.
@@ -183,21 +185,27 @@ class QBMVAE(
             adata: cells by genes.
             layer: where the raw counts are (of a normal likelihood: the log-normalised values); `X` by default.
             batch_key: column of experimental batches; the decoder is conditioned on it.
-            labels_key: column of labels; never trained on.
+            labels_key: column of labels; learned from by a model with `label_weight` only.
             size_factor_key: column of size factors, which take the place of the library size.
             categorical_covariate_keys: columns of groups that the decoder is conditioned on as well.
             continuous_covariate_keys: columns of numbers that the decoder is conditioned on as well.
-            kwargs: scvi-tools' own, used by `load`.
+            unlabeled_category: what cells without a label are called in that column.
+            kwargs: scvi-tools' own, used by `load` and `load_query_data`.
 
         Raises:
             InvalidDataError: negative, NaN or infinite values, a cell without any count, cells without a value in a column, size
                 factors that are not above zero.
             UnknownNameError: there is no such layer or column.
-            InvalidSettingError: one column for batches and labels.
+            InvalidSettingError: one column for batches and labels, or an unlabelled category without labels.
         """
         arguments = cls._get_setup_method_args(**locals())
         minified = _get_adata_minify_type(adata)
-        require_columns(adata, batch_key=batch_key, labels_key=labels_key)
+        if unlabeled_category is not None and labels_key is None:
+            raise InvalidSettingError("unlabeled_category is a value of the labels' column; give labels_key too")
+        filled_in = (
+            unlabeled_category is not None and kwargs.get("allow_missing_labels") and labels_key not in adata.obs
+        )
+        require_columns(adata, batch_key=batch_key, labels_key=None if filled_in else labels_key)
         require_covariates(
             adata, size_factor=size_factor_key, groups=categorical_covariate_keys, numbers=continuous_covariate_keys
         )
@@ -206,7 +214,9 @@ class QBMVAE(
         registered = [
             fields.LayerField(REGISTRY_KEYS.X_KEY, layer, is_count_data=False),  # the likelihood decides; we check
             fields.CategoricalObsField(REGISTRY_KEYS.BATCH_KEY, batch_key),
-            fields.CategoricalObsField(REGISTRY_KEYS.LABELS_KEY, labels_key),
+            fields.CategoricalObsField(REGISTRY_KEYS.LABELS_KEY, labels_key)
+            if unlabeled_category is None
+            else fields.LabelsWithUnlabeledObsField(REGISTRY_KEYS.LABELS_KEY, labels_key, unlabeled_category),
             fields.NumericalObsField(REGISTRY_KEYS.SIZE_FACTOR_KEY, size_factor_key, required=False),
             fields.CategoricalJointObsField(REGISTRY_KEYS.CAT_COVS_KEY, categorical_covariate_keys),
             fields.NumericalJointObsField(REGISTRY_KEYS.CONT_COVS_KEY, continuous_covariate_keys),
@@ -255,143 +265,6 @@ class QBMVAE(
             if isinstance(part, torch.nn.BatchNorm1d) and part.momentum == 0:
                 part.eval()
 
-    @torch.inference_mode()
-    def get_latent_representation(
-        self,
-        adata: AnnData | None = None,
-        indices: Sequence[int] | None = None,
-        *,
-        give_mean: bool = True,
-        batch_size: int | None = None,
-        return_dist: bool = False,
-        dataloader: Iterator[dict[str, Tensor]] | None = None,
-        representation: Representation = "probabilities",
-    ) -> NDArray[np.float32] | tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return what the encoder says of each cell's bits, shape (cells, bits).
-
-        Args:
-            adata: cells with the same genes; those of the model by default.
-            indices: which cells; all by default.
-            give_mean: False for one draw of the smoothed bits zeta, which the decoder sees.
-            batch_size: cells per pass.
-            return_dist: return mean q and variance q (1 - q) of the bits instead, as `minify_adata` takes them.
-            dataloader: mini-batches, instead of cells.
-            representation: "probabilities" q in [0, 1]; "bits", 1 where q > 1/2; or "logits" log(q / (1 - q)).
-
-        Raises:
-            InvalidSettingError: another representation.
-            InvalidDataError: other genes, or in another order.
-        """
-        convert = _CONVERSIONS.get(representation)
-        if convert is None:
-            raise InvalidSettingError(
-                f"representation must be one of {', '.join(_CONVERSIONS)}, got {representation!r}"
-            )
-        found = self._inferred(adata, indices, batch_size, dataloader)
-        if return_dist:
-            parts = [(each["qz"].mean.cpu(), each["qz"].variance.cpu()) for each in found]
-            mean, variance = (torch.cat(part).numpy() for part in zip(*parts))
-            return mean, variance
-        return torch.cat([(convert(each["qz"].logits) if give_mean else each["z"]).cpu() for each in found]).numpy()
-
-    @torch.inference_mode()
-    def get_cell_energy(
-        self,
-        adata: AnnData | None = None,
-        indices: Sequence[int] | None = None,
-        batch_size: int | None = None,
-    ) -> NDArray[np.float32]:
-        """Return E_q[E(z)] for each cell, shape (cells,): low where the prior puts much mass, in dimensionless units.
-
-        Args:
-            adata: cells with the same genes; those of the model by default.
-            indices: which cells; all by default.
-            batch_size: cells per pass.
-
-        Raises:
-            InvalidDataError: other genes, or in another order.
-        """
-        found = self._inferred(adata, indices, batch_size)
-        return torch.cat([self.module.prior.energy(each["qz"].mean).cpu() for each in found]).numpy()
-
-    def get_log_likelihood(
-        self,
-        adata: AnnData | None = None,
-        indices: Sequence[int] | None = None,
-        batch_size: int | None = None,
-        *,
-        draws: int = 100,
-        seed: Seed = 0,
-    ) -> ImportanceWeightedBound:
-        """Return a lower bound on log p(x) of each cell that rises to it with the number of draws, with log Z's error.
-
-        L_k = log (1/k) sum_i p(x | zeta_i) p(z_i) / q(z_i | x),  z_i ~ q(z | x),  zeta_i ~ r(zeta | z_i)
-
-        Args:
-            adata: cells with the same genes; those of the model by default.
-            indices: which cells; all by default.
-            batch_size: cells per pass; memory grows with `batch_size` times genes.
-            draws: k, at least 1.
-            seed: integer, generator, or None for fresh entropy.
-
-        Raises:
-            InvalidDataError: other genes, or in another order.
-            InvalidSettingError: draws below 1, or an impossible seed.
-
-        Cost:
-            `draws` passes of the decoder.
-        """
-        self._check_if_trained(warn=False)
-        loader = self._make_data_loader(adata=self._validate_anndata(adata), indices=indices, batch_size=batch_size)
-        return importance_weighted_bound(self.module, loader, draws=draws, seed=seed)
-
-    def generate_cells(
-        self, count: int, *, batch: str | None = None, sampler: SupportsDraw | None = None, seed: Seed = None
-    ) -> AnnData:
-        """Return new cells: bits of the prior, smoothed, decoded, and counts drawn.
-
-        What the prior does not know, each new cell has from a cell of the model that is drawn at random: batch, covariates and library
-        size. Bits and observations are otherwise new.
-
-        Args:
-            count: cells, at least 1.
-            batch: only of this batch; of all batches, as often as the model's cells are, by default.
-            sampler: of the prior's bits, at beta = 1; the prior's own way by default.
-            seed: integer, generator, or None for fresh entropy.
-
-        Returns:
-            counts in `X` (of a normal likelihood: values), the columns that the model was set up with in `obs`, bits in `obsm["X_qbmvae"]`.
-
-        Law:
-            that of the prior's bits.
-
-        Raises:
-            InvalidSettingError: an impossible count or seed, no sampler, or one at another beta than 1.
-            UnknownNameError: there is no such batch.
-        """
-        self._check_if_trained(warn=False)
-        return generate_cells(self, positive_integer("count", count), batch=batch, sampler=sampler, seed=seed)
-
-    def get_normalized_expression(self, *arguments: Any, **settings: Any) -> Any:
-        """Return the expression that the decoder gives each gene, as scvi-tools' models do.
-
-        Args:
-            arguments: those of `scvi.model.SCVI.get_normalized_expression`.
-            settings: the same, by name.
-
-        Raises:
-            InvalidSettingError: importance weights over cells.
-        """
-        if settings.get("weights") == "importance":
-            raise InvalidSettingError(
-                "weights='importance' needs a latent with a density, which bits have not; take weights='uniform'"
-            )
-        return super().get_normalized_expression(*arguments, **settings)
-
-    def get_log_partition(self) -> LogPartition:
-        """Return log Z of the prior with its standard error, the part of an ELBO's error that all cells share."""
-        return self.module.prior.log_partition
-
     def _validate_anndata(self, adata: AnnData | None = None, copy_if_view: bool = True) -> AnnData:
         """Refuse cells with other genes than the model's, or the same in another order, before scvi-tools' own checks."""
         if adata is not None and self.adata is not None and not adata.var_names.equals(self.adata.var_names):
@@ -400,28 +273,6 @@ class QBMVAE(
                 "take cells[:, model.adata.var_names]"
             )
         return super()._validate_anndata(adata, copy_if_view)
-
-    def _inferred(
-        self,
-        adata: AnnData | None,
-        indices: Sequence[int] | None,
-        batch_size: int | None,
-        dataloader: Iterator[dict[str, Tensor]] | None = None,
-    ) -> Iterator[dict[str, Any]]:
-        """Yield what inference gives for each mini-batch: the posterior `qz` and a draw `z`."""
-        self._check_if_trained(warn=False)
-        if dataloader is None:
-            cells = self._validate_anndata(adata)
-            dataloader = self._make_data_loader(adata=cells, indices=indices, batch_size=batch_size)
-        for tensors in dataloader:
-            yield self.module.inference(**self.module._get_inference_input(tensors))
-
-
-_CONVERSIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "probabilities": torch.sigmoid,
-    "bits": lambda logits: (logits > 0).to(torch.float32),
-    "logits": lambda logits: logits,
-}
 
 
 def _prior(prior: Prior | None, bits: int | None) -> Prior:

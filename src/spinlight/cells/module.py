@@ -11,7 +11,7 @@ from scvi.module import VAE
 from scvi.module._constants import MODULE_KEYS
 from scvi.module.base import LossOutput, auto_move_data
 from scvi.utils import unsupported_if_adata_minified
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from spinlight.cells.posterior import BitEncoder, SmoothedBits
@@ -30,11 +30,19 @@ class QBMVAEModule(VAE):  # type: ignore[misc]  # scvi-tools carries no types
         prior: over the latent bits.
         relaxation: of the bits.
         normalized_logits: see `BitEncoder`.
+        label_weight: of the cross-entropy of labels, nats, in the loss; none are learned at 0.
         settings: those of `scvi.module.VAE` but for `n_input`, `n_latent` and `latent_distribution`.
     """
 
     def __init__(
-        self, genes: int, prior: Prior, relaxation: Relaxation, *, normalized_logits: bool, **settings: Any
+        self,
+        genes: int,
+        prior: Prior,
+        relaxation: Relaxation,
+        *,
+        normalized_logits: bool,
+        label_weight: float = 0.0,
+        **settings: Any,
     ) -> None:
         super().__init__(genes, n_latent=prior.units, **settings)
         self.prior = prior
@@ -42,6 +50,9 @@ class QBMVAEModule(VAE):  # type: ignore[misc]  # scvi-tools carries no types
         # scvi-tools' encoder has heads for mean and variance of a Gaussian; its body stays.
         body = self.z_encoder.encoder  # type: ignore[has-type]  # scvi-tools carries no types
         self.z_encoder = BitEncoder(body, self.n_hidden, prior.units, relaxation, normalized=normalized_logits)
+        self.label_weight = label_weight
+        if label_weight:
+            self.classifier = nn.Linear(prior.units, self.n_labels - 1)  # the last label is that of unlabelled cells
         if self.use_observed_lib_size:
             del self.l_encoder  # nothing would train it
         # scvi-tools' query mapping takes every entry of a state_dict for a tensor; the model saves the prior's chains beside it.
@@ -71,15 +82,36 @@ class QBMVAEModule(VAE):  # type: ignore[misc]  # scvi-tools carries no types
         generative_outputs: dict[str, Any],
         kl_weight: float | Tensor = 1.0,
     ) -> LossOutput:
-        """Return the mean over cells of - log p(x | zeta) + kl_weight KL(q || p), and its parts for each cell."""
+        """Return the mean over cells of - log p(x | zeta) + kl_weight KL(q || p), and its parts for each cell.
+
+        Where labels are learned, label_weight times the cross-entropy of the labelled cells is added; it is no part of the ELBO.
+        """
+        posterior = inference_outputs[MODULE_KEYS.QZ_KEY]
         reconstruction = -_log_likelihood(tensors, generative_outputs)
-        divergence = self.prior.kl_divergence(inference_outputs[MODULE_KEYS.QZ_KEY].logits)
+        divergence = self.prior.kl_divergence(posterior.logits)
         of_library = self._library_divergence(inference_outputs, generative_outputs, like=divergence)
+        loss, known = (reconstruction + kl_weight * divergence + of_library).mean(), {}
+        if self.label_weight:
+            known["label_loss"] = self._cross_entropy(posterior, tensors[REGISTRY_KEYS.LABELS_KEY])
+            loss = loss + self.label_weight * known["label_loss"]
         return LossOutput(
-            loss=(reconstruction + kl_weight * divergence + of_library).mean(),
+            loss=loss,
             reconstruction_loss=reconstruction,
             kl_local={MODULE_KEYS.KL_Z_KEY: divergence, MODULE_KEYS.KL_L_KEY: of_library},
+            extra_metrics=known,
         )
+
+    def _cross_entropy(self, posterior: SmoothedBits, labels: Tensor) -> Tensor:
+        """Return the sum over labelled cells of - log p(label | q), divided by the number of all cells."""
+        known = labels.squeeze(-1).long()
+        labelled = known < self.classifier.out_features
+        found = self.label_logits(posterior)[labelled]
+        return functional.cross_entropy(found, known[labelled], reduction="sum") / len(known)
+
+    def label_logits(self, posterior: SmoothedBits) -> Tensor:
+        """Return the logits of the labels given the bits' probabilities, shape (cells, labels)."""
+        found: Tensor = self.classifier(posterior.mean)
+        return found
 
     def _library_divergence(self, inferred: dict[str, Any], generated: dict[str, Any], *, like: Tensor) -> Tensor:
         """Return the divergence of the library size's posterior for each cell, zero where the size is observed."""
