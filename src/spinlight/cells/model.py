@@ -279,7 +279,9 @@ def _prior(prior: Prior | None, bits: int | None) -> Prior:
     """Return the module's own prior: a copy of the given one, or a full Boltzmann machine of so many bits."""
     if prior is None:
         machine = BoltzmannMachine(BITS if bits is None else positive_integer("n_latent", bits))
-        return BoltzmannPrior(machine, estimator=AnnealedImportance(chains=512, steps=2000))
+        # Witnesses only follow log Z from one quick estimate of the training plan to the next: few of them will do.
+        full = AnnealedImportance(chains=512, steps=2000)
+        return BoltzmannPrior(machine, witnesses=64, witness_sweeps=2, estimator=full)
     instance("prior", prior, Prior, "a prior such as BoltzmannPrior(machine) or BernoulliPrior(units)")
     if bits not in (None, prior.units):
         raise InvalidSettingError(f"n_latent is {bits} and the prior has {prior.units} bits; leave n_latent out")

@@ -1,4 +1,4 @@
-"""How a QBM-VAE is trained: negatives before each step, an estimate of log Z every ten."""
+"""How a QBM-VAE is trained: negatives before each step, an estimate of log Z every fifty."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class BoltzmannTrainingPlan(TrainingPlan):  # type: ignore[misc]  # scvi-tools c
         lr: float = 3e-3,
         prior_lr: float = 1e-2,
         n_epochs_kl_warmup: int | None = 50,
-        estimate_every: int = 10,
+        estimate_every: int = 50,
         **settings: Any,
     ) -> None:
         if settings.get("update_only_decoder"):
