@@ -268,6 +268,19 @@ def test_cells_with_other_genes_or_in_another_order_are_refused(
     assert np.isfinite(np.asarray(getattr(model, getter)(right))).all()
 
 
+@pytest.mark.parametrize("getter", ["get_latent_representation", "get_cell_energy", "get_elbo", "get_log_likelihood"])
+def test_other_cells_that_hold_no_counts_are_refused(
+    make_cells: Callable[..., AnnData], model: QBMVAE, getter: str
+) -> None:
+    others = make_cells(30, seed=1)
+    others.X = np.log1p(others.X)
+    with pytest.raises(InvalidDataError, match="no counts"):
+        getattr(model, getter)(others)
+    others.X[:] = 0
+    with pytest.raises(InvalidDataError, match="30 cells have no count"):
+        getattr(model, getter)(others)
+
+
 @pytest.mark.parametrize("name", ["n_latent", "n_hidden", "n_layers"])
 def test_impossible_sizes_are_refused(cells: AnnData, name: str) -> None:
     from spinlight.cells import QBMVAE

@@ -274,3 +274,42 @@ def test_labels_are_not_learned_from_unless_they_are_asked_for(
     relabelled = make_cells()
     relabelled.obs["kind"] = relabelled.obs["kind"].to_numpy()[::-1]
     np.testing.assert_array_equal(fitted(relabelled).get_latent_representation(), model.get_latent_representation())
+
+
+# anndata announces another version of the format as its default.
+@pytest.mark.filterwarnings("ignore:Writing zarr v2")
+@pytest.mark.parametrize("kind", ["h5ad", "zarr"])
+def test_cells_that_stay_in_their_file_give_the_model_of_cells_in_memory(
+    cells: AnnData, tmp_path: Path, kind: str
+) -> None:
+    from scipy import sparse
+
+    from spinlight.cells import load_cells
+
+    cells.X = sparse.csr_matrix(cells.X)
+    path = tmp_path / f"cells.{kind}"
+    getattr(cells, f"write_{kind}")(path)
+    there, here = load_cells(path, backed=True), load_cells(path)
+    assert not sparse.issparse(there.X)
+    # scvi-tools sorts the cells of a mini-batch in an HDF5 file, which changes which noise a cell gets, and nothing else.
+    one, other = (fitted(each, setup={"labels_key": None}) for each in (there, here))
+    np.testing.assert_allclose(one.get_latent_representation(), other.get_latent_representation(), atol=0.05)
+    np.testing.assert_allclose(one.get_cell_energy(here.copy()), one.get_cell_energy(), atol=1e-5)
+    assert np.isfinite(one.get_log_likelihood(draws=3).value)
+
+
+@pytest.mark.filterwarnings("ignore:Writing zarr v2")
+def test_a_file_that_stays_and_holds_no_counts_is_refused(cells: AnnData, tmp_path: Path) -> None:
+    from scipy import sparse
+
+    from spinlight.cells import load_cells
+
+    for name, values in (("half", cells.X / 2), ("negative", -cells.X)):
+        cells.X = sparse.csr_matrix(values)
+        cells.write_zarr(tmp_path / f"{name}.zarr")
+        with pytest.raises(InvalidDataError, match="no counts" if name == "half" else "negative"):
+            fitted(load_cells(tmp_path / f"{name}.zarr", backed=True))
+    cells.X = cells.X.toarray()
+    cells.write_zarr(tmp_path / "dense.zarr")
+    with pytest.raises(InvalidDataError, match="store it as csr_matrix"):
+        load_cells(tmp_path / "dense.zarr", backed=True)

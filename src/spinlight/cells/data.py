@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,9 @@ LABELS = {"pbmc68k_reduced": "bulk_labels"}
 
 FEWEST_CELLS = 20
 """Fewer have no neighbourhoods: graph, map and clusters of the cells are made of fifteen neighbours each."""
+
+_STRETCH = 10_000
+"""Cells whose values are checked at a time: some tens of megabytes, wherever the matrix lies."""
 
 _STORED_ROUNDING = 1e-3
 """pbmc68k_reduced keeps log-normalised values to three decimals; recovered counts must reproduce them that well."""
@@ -56,23 +59,43 @@ def load_dataset(name: str) -> AnnData:
     return load_cells(files[name])
 
 
-def load_cells(path: str | os.PathLike[str]) -> AnnData:
-    """Return the cells of an .h5ad file.
+def load_cells(path: str | os.PathLike[str], *, backed: bool = False) -> AnnData:
+    """Return the cells of an .h5ad file or a .zarr folder.
+
+    Args:
+        path: the file or folder.
+        backed: leave the matrix `X` where it is, to be read by mini-batches: cells that do not fit into memory.
 
     Raises:
-        InvalidDataError: there is no such file.
-        FileFormatError: the file is no .h5ad.
+        InvalidDataError: there is no such file, or, of a folder, a dense matrix that is to stay there.
+        FileFormatError: the file is no .h5ad and no .zarr.
         MissingExtraError: anndata is not installed.
     """
     anndata = require_extra("anndata", "cells")
-    if not Path(path).is_file():
-        raise InvalidDataError(f"there is no file {os.fspath(path)}; give the path of an .h5ad file")
+    kind = "zarr" if Path(path).is_dir() else "h5ad"
+    if not Path(path).exists():
+        raise InvalidDataError(f"there is no file {os.fspath(path)}; give the path of an .h5ad file or a .zarr folder")
     try:
-        return anndata.read_h5ad(path)
+        if kind == "zarr":
+            return _backed_zarr(Path(path)) if backed else anndata.read_zarr(path)
+        return anndata.read_h5ad(path, backed="r" if backed else None)
+    except InvalidDataError:
+        raise
     except Exception as error:
         # anndata and h5py raise whatever the damaged part of a file leads them to: OSError, KeyError, TypeError, their own.
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise FileFormatError(f"{os.fspath(path)} cannot be read as .h5ad: {reason}") from error
+        raise FileFormatError(f"{os.fspath(path)} cannot be read as .{kind}: {reason}") from error
+
+
+def _backed_zarr(path: Path) -> AnnData:
+    """Return the cells of a .zarr folder whose `X` stays there."""
+    anndata, io = require_extra("anndata", "cells"), require_extra("anndata.io", "cells")
+    group = require_extra("zarr", "cells").open_group(path, mode="r")
+    if group["X"].attrs.get("encoding-type") != "csr_matrix":
+        raise InvalidDataError(f"{path} holds a matrix that cannot be read cell by cell; store it as csr_matrix")
+    return anndata.AnnData(
+        X=io.sparse_dataset(group["X"]), obs=io.read_elem(group["obs"]), var=io.read_elem(group["var"])
+    )
 
 
 def require_cells(
@@ -169,47 +192,54 @@ def require_values(cells: AnnData, layer: str | None = None) -> None:
     """Refuse a matrix that no likelihood fits, naming what is wrong.
 
     Args:
-        cells: cells by genes.
+        cells: cells by genes; a matrix in a file is read a stretch at a time.
         layer: where the values should be; `X` by default.
 
     Raises:
         InvalidDataError: no matrix, values that are negative, NaN or infinite, or a cell of nothing but zeros.
         UnknownNameError: there is no such layer.
     """
-    place = _place(cells, layer)
-    stored = counts_of(cells, layer)
-    if stored is None:
-        raise InvalidDataError(f"{place} is empty; raw counts are needed there")
-    values = np.asarray(stored.data if hasattr(stored, "tocsr") else stored)
-    if not np.isfinite(values).all():
-        raise InvalidDataError(f"{place} holds NaN or infinity; raw counts are needed")
-    if (values < 0).any():
-        raise InvalidDataError(f"{place} holds negative values: scaled data? {_other_places(cells, layer)}")
-    empty = int((np.asarray(stored.sum(axis=1)).ravel() == 0).sum())
-    if empty:
-        raise InvalidDataError(
-            f"{empty} cells have no count at all; drop them, by scanpy.pp.filter_cells(min_counts=1)"
-        )
+    for _ in _checked_values(cells, layer):
+        pass
 
 
 def require_counts(cells: AnnData, layer: str | None = None) -> None:
     """Refuse a matrix that holds no raw counts, naming what is wrong.
 
     Args:
-        cells: cells by genes.
+        cells: cells by genes; a matrix in a file is read a stretch at a time.
         layer: where the counts should be; `X` by default.
 
     Raises:
         InvalidDataError: as of `require_values`, or fractions.
         UnknownNameError: there is no such layer.
     """
-    require_values(cells, layer)
-    stored = counts_of(cells, layer)
-    values = np.asarray(stored.data if hasattr(stored, "tocsr") else stored)
-    if (values != np.round(values)).any():
+    for values in _checked_values(cells, layer):
+        if (values != np.round(values)).any():
+            raise InvalidDataError(
+                f"{_place(cells, layer)} holds values that are no counts (fractions): normalised data? "
+                f"{_other_places(cells, layer)}. A model of log-normalised values has gene_likelihood='normal'"
+            )
+
+
+def _checked_values(cells: AnnData, layer: str | None) -> Iterator[NDArray[Any]]:
+    """Yield the stored values of some thousand cells after the other, once they are known to be finite and not negative."""
+    place, stored = _place(cells, layer), _stored(cells, layer)
+    if stored is None:
+        raise InvalidDataError(f"{place} is empty; raw counts are needed there")
+    empty = 0
+    for first in range(0, cells.n_obs, _STRETCH):
+        part = stored[first : first + _STRETCH]
+        values = np.asarray(part.data if hasattr(part, "tocsr") else part)
+        if not np.isfinite(values).all():
+            raise InvalidDataError(f"{place} holds NaN or infinity; raw counts are needed")
+        if (values < 0).any():
+            raise InvalidDataError(f"{place} holds negative values: scaled data? {_other_places(cells, layer)}")
+        yield values
+        empty += int((np.asarray(part.sum(axis=1)).ravel() == 0).sum())
+    if empty:
         raise InvalidDataError(
-            f"{_place(cells, layer)} holds values that are no counts (fractions): normalised data? {_other_places(cells, layer)}. "
-            "A model of log-normalised values has gene_likelihood='normal'"
+            f"{empty} cells have no count at all; drop them, by scanpy.pp.filter_cells(min_counts=1)"
         )
 
 
@@ -222,7 +252,15 @@ def _place(cells: AnnData, layer: str | None) -> str:
 
 def counts_of(cells: AnnData, layer: str | None) -> Any:
     """Return the matrix that holds the counts, a SciPy or NumPy array, None where there is none."""
-    return _in_memory(cells.X if layer is None else cells.layers[layer])
+    stored = _stored(cells, layer)
+    if stored is None or sparse.issparse(stored):
+        return stored
+    return stored.to_memory() if hasattr(stored, "to_memory") else np.asarray(stored)
+
+
+def _stored(cells: AnnData, layer: str | None) -> Any:
+    """Return the matrix as it is: an array, or what reads it from a file by slices."""
+    return cells.X if layer is None else cells.layers[layer]
 
 
 def _other_places(cells: AnnData, layer: str | None) -> str:
@@ -233,13 +271,6 @@ def _other_places(cells: AnnData, layer: str | None) -> str:
     if cells.raw is not None:
         return "The data have .raw, which may hold them: cells.raw.to_adata() makes it X"
     return "Put the raw counts there"
-
-
-def _in_memory(stored: Any) -> Any:
-    """Return a matrix of an AnnData as a SciPy or NumPy array, also where it lies in a file."""
-    if stored is None or sparse.issparse(stored):
-        return stored
-    return stored.to_memory() if hasattr(stored, "to_memory") else np.asarray(stored)
 
 
 def _pbmc68k_reduced() -> AnnData:

@@ -266,12 +266,15 @@ class QBMVAE(
                 part.eval()
 
     def _validate_anndata(self, adata: AnnData | None = None, copy_if_view: bool = True) -> AnnData:
-        """Refuse cells with other genes than the model's, or the same in another order, before scvi-tools' own checks."""
+        """Refuse cells that are not of the model's kind before scvi-tools' own checks: other genes or order, values that are no counts."""
         if adata is not None and self.adata is not None and not adata.var_names.equals(self.adata.var_names):
             raise InvalidDataError(
                 "these cells have other genes than the model was made for, or in another order; "
                 "take cells[:, model.adata.var_names]"
             )
+        if adata is not None and adata is not self.adata and _get_adata_minify_type(adata) is None:
+            layer = self.registry_["setup_args"]["layer"]
+            (require_values if self.module.gene_likelihood == "normal" else require_counts)(adata, layer)
         return super()._validate_anndata(adata, copy_if_view)
 
 
