@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -313,3 +315,37 @@ def test_a_file_that_stays_and_holds_no_counts_is_refused(cells: AnnData, tmp_pa
     cells.write_zarr(tmp_path / "dense.zarr")
     with pytest.raises(InvalidDataError, match="store it as csr_matrix"):
         load_cells(tmp_path / "dense.zarr", backed=True)
+
+
+SHARED = """
+import sys, warnings
+from pathlib import Path
+import torch
+warnings.simplefilter("ignore")
+sys.path[:0] = sys.argv[2:]
+from conftest import synthetic_cells
+import scvi
+from spinlight.cells import QBMVAE
+folder = Path(sys.argv[1])
+scvi.settings.seed = 0
+cells = synthetic_cells(120)
+QBMVAE.setup_anndata(cells, batch_key="batch")
+model = QBMVAE(cells, n_latent=6, n_hidden=16)
+model.train(3, accelerator="cpu", devices=2, strategy="ddp_find_unused_parameters_true", batch_size=30,
+            enable_progress_bar=False, train_size=0.8)
+found = {"weights": torch.cat([part.detach().flatten() for part in model.module.parameters()])}
+found["chains"] = model.module.prior.negatives.state_dict()["chain"]["spins"]
+found["log_partition"] = model.get_log_partition().value
+torch.save(found, folder / f"rank{model.trainer.global_rank}.pt")
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_model_with_chains_of_their_own(tmp_path: Path) -> None:
+    script, here = tmp_path / "shared.py", Path(__file__).parent
+    script.write_text(SHARED)
+    subprocess.run([sys.executable, script, str(tmp_path), str(here), str(here.parent)], check=True, timeout=240)
+    ranks = [torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
+    assert torch.equal(ranks[0]["weights"], ranks[1]["weights"])
+    assert not torch.equal(ranks[0]["chains"], ranks[1]["chains"])
+    assert ranks[0]["log_partition"] == pytest.approx(ranks[1]["log_partition"], abs=0.05)

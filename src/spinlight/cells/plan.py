@@ -55,6 +55,11 @@ class BoltzmannTrainingPlan(TrainingPlan):  # type: ignore[misc]  # scvi-tools c
         self.prior_lr = positive_number("prior_lr", prior_lr)
         self.estimate_every = positive_integer("estimate_every", estimate_every)
 
+    def on_fit_start(self) -> None:
+        """Give every process chains of its own, where several train together."""
+        if self.trainer.world_size > 1 and isinstance(self.module.prior, BoltzmannPrior):
+            self.module.prior.negatives.branch(self.trainer.global_rank)
+
     def training_step(self, batch: dict[str, torch.Tensor], batch_idx: int) -> torch.Tensor:
         """Draw negatives of the present prior, then step as scvi-tools does."""
         if self._learns_prior:
