@@ -14,16 +14,20 @@ from scipy import sparse
 from spinlight._checks import require_extra
 from spinlight._errors import FileFormatError, InvalidDataError, InvalidSettingError, UnknownNameError
 from spinlight._files import data_folder
+from spinlight.cells.public import ATLASES, load_atlas
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from numpy.typing import NDArray
 
 DATASETS = ("pbmc68k_reduced",)
-"""Datasets that ship inside a dependency; every file of SPINLIGHT_DATA/singlecell is a dataset too."""
+"""Datasets that ship inside a dependency; every file of SPINLIGHT_DATA/singlecell and every public atlas is a dataset too."""
 
-LABELS = {"pbmc68k_reduced": "bulk_labels"}
-"""Columns of known labels in the datasets that ship with a dependency."""
+BATCHES = {name: atlas.batch_key for name, atlas in ATLASES.items()}
+"""Columns of experimental batches in the datasets whose columns are known."""
+
+LABELS = {"pbmc68k_reduced": "bulk_labels"} | {name: atlas.labels_key for name, atlas in ATLASES.items()}
+"""Columns of known labels in the datasets whose columns are known."""
 
 FEWEST_CELLS = 20
 """Fewer have no neighbourhoods: graph, map and clusters of the cells are made of fifteen neighbours each."""
@@ -38,23 +42,30 @@ _STORED_ROUNDING = 1e-3
 def load_dataset(name: str) -> AnnData:
     """Return a named dataset with raw counts in `X`.
 
+    A public atlas is looked for in the folder singlecell/ of SPINLIGHT_DATA, then in pooch's cache, and is downloaded where it is
+    in neither. Values of it that are published as fractions are rounded; `uns["source"]` says how many.
+
     Args:
-        name: "pbmc68k_reduced" (700 cells, 765 genes, ships with scanpy), or the name of a file NAME.h5ad in the folder
-            singlecell/ of SPINLIGHT_DATA.
+        name: "pbmc68k_reduced" (700 cells, 765 genes, ships with scanpy), a public atlas ("scib_immune", "scib_pancreas",
+            "scib_lung", "hlca_core", "fetal_lung", "pbmc_12k"), or the name of a file NAME.h5ad in the folder singlecell/ of
+            SPINLIGHT_DATA.
 
     Raises:
         UnknownNameError: there is no such dataset.
-        FileFormatError: its file is no .h5ad.
-        MissingExtraError: scanpy is not installed.
+        FileFormatError: its file is no .h5ad, or not that of the atlas.
+        DownloadError: an atlas could not be downloaded.
+        MissingExtraError: scanpy is not installed, or, to download an atlas, pooch.
     """
     if name == "pbmc68k_reduced":
         return _pbmc68k_reduced()
+    if name in ATLASES:
+        return load_atlas(ATLASES[name], require_counts)
     files = {file.stem: file for file in sorted(data_folder().glob("singlecell/*.h5ad"))}
     if name not in files:
         known = ", ".join([*DATASETS, *files])
         raise UnknownNameError(
-            f"there is no dataset {name!r}; known: {known} (files of {data_folder() / 'singlecell'}, which SPINLIGHT_DATA changes). "
-            "For your own file use --data FILE.h5ad"
+            f"there is no dataset {name!r}; known: {known} (files of {data_folder() / 'singlecell'}, which SPINLIGHT_DATA changes), "
+            f"and, downloaded at need: {', '.join(ATLASES)}. For your own file use --data FILE.h5ad"
         )
     return load_cells(files[name])
 

@@ -28,10 +28,16 @@ def cells() -> None:
 def fit(
     out: Annotated[Path, typer.Option(help="Folder for the results; made if need be.")],
     dataset: Annotated[
-        str | None, typer.Option(help="Named dataset: pbmc68k_reduced, or a file of SPINLIGHT_DATA/singlecell.")
+        str | None,
+        typer.Option(
+            help="Named dataset: pbmc68k_reduced; a public atlas (scib_immune, scib_pancreas, scib_lung, hlca_core, fetal_lung, "
+            "pbmc_12k), downloaded once; or a file of SPINLIGHT_DATA/singlecell."
+        ),
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Your own .h5ad file of raw counts.")] = None,
-    batch_key: Annotated[str | None, typer.Option(help="Column of obs with experimental batches.")] = None,
+    batch_key: Annotated[
+        str | None, typer.Option(help="Column of obs with experimental batches; known for a public atlas.")
+    ] = None,
     labels_key: Annotated[
         str | None, typer.Option(help="Column of obs with known labels, for scores and colours only.")
     ] = None,
@@ -53,20 +59,20 @@ def fit(
     Prints the ELBO with its standard error and that of log Z, and, given labels, Leiden ARI/NMI and silhouette beside those of PCA.
     """
     with outcome():
-        from spinlight.cells.data import LABELS, require_cells
+        from spinlight.cells.data import BATCHES, LABELS, require_cells
         from spinlight.cells.settings import FitSettings
 
         settings = FitSettings(
             layer=layer,
-            batch_key=batch_key,
-            labels_key=labels_key or (LABELS.get(dataset) if dataset else None),
+            batch_key=batch_key or BATCHES.get(dataset or ""),
+            labels_key=labels_key or LABELS.get(dataset or ""),
             epochs=epochs,
             latent=latent,
             seed=seed,
             threads=threads,
         )
         name, cells = _chosen(dataset, data)
-        require_cells(cells, layer, batch_key=batch_key, labels_key=settings.labels_key)
+        require_cells(cells, layer, batch_key=settings.batch_key, labels_key=settings.labels_key)
         # After all checks: scvi-tools takes seconds to import.
         from spinlight.cells.fit import fit_cells
 

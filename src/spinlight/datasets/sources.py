@@ -31,11 +31,13 @@ class PublicFile:
         name: its path below the data folder and below the cache.
         urls: where it is published; mirrors are tried in turn.
         sha256: of its bytes; None where its reader checks the numbers it holds (`require_numbers`).
+        md5: of its bytes, where nothing better is published.
     """
 
     name: str
     urls: tuple[str, ...]
     sha256: str | None = None
+    md5: str | None = None
 
 
 def load_public(file: PublicFile, parse: Callable[[bytes], Parsed]) -> Parsed:
@@ -52,8 +54,8 @@ def load_public(file: PublicFile, parse: Callable[[bytes], Parsed]) -> Parsed:
         DownloadError: it is not there, and no mirror delivers it.
         MissingExtraError: it is not there, and pooch is not installed.
     """
-    shared = _shared(file.name)
-    path = shared or _downloaded(file)
+    shared = shared_path(file.name)
+    path = shared or downloaded_path(file)
     try:
         data = path.read_bytes()
         if file.sha256 is not None:
@@ -76,7 +78,7 @@ def load_repacked(name: str, parse: Callable[[dict[str, NDArray[Any]]], Parsed])
     Raises:
         FileFormatError: the file is there and does not hold the published data.
     """
-    path = _shared(name)
+    path = shared_path(name)
     if path is None:
         return None
     try:
@@ -108,21 +110,28 @@ def require_sha256(data: bytes, sha256: str) -> None:
         raise FileFormatError(f"its SHA-256 is {found[:12]}..., that of the published data {sha256[:12]}...")
 
 
-def _shared(name: str) -> Path | None:
+def shared_path(name: str) -> Path | None:
+    """Return the path of a file below the folder of shared data, None where it is not there."""
     path = data_folder() / name
     return path if path.is_file() else None
 
 
-def _downloaded(file: PublicFile) -> Path:
+def cache_path(name: str) -> Path:
+    """Return where a file lies in the cache, or would lie."""
+    return Path(require_extra("pooch", "data").os_cache("spinlight")) / name
+
+
+def downloaded_path(file: PublicFile) -> Path:
     """Return the path of a file in the cache; pooch writes it whole or not at all, and checks what it finds there."""
     pooch = require_extra("pooch", "data")
     failures = []
+    known = file.sha256 or (file.md5 and f"md5:{file.md5}")
     for url in file.urls:
         store: Any = pooch.create(
-            path=pooch.os_cache("spinlight"), base_url="", registry={file.name: file.sha256}, urls={file.name: url}
+            path=pooch.os_cache("spinlight"), base_url="", registry={file.name: known}, urls={file.name: url}
         )
         try:
-            return Path(store.fetch(file.name))
+            return Path(store.fetch(file.name, downloader=_not_empty))
         except (OSError, ValueError) as error:  # no network, no such page, no room; another checksum
             failures.append(f"{url}: {error}")
     raise DownloadError(
@@ -130,3 +139,12 @@ def _downloaded(file: PublicFile) -> Path:
         + "\n  ".join(failures)
         + f"\nWithout a network, download it elsewhere and put it at {data_folder() / file.name}"
     )
+
+
+def _not_empty(url: str, output_file: str, store: object) -> None:
+    """Download a file in pieces of a megabyte; figshare sends an empty one where it wants to see a browser."""
+    require_extra("pooch", "data").HTTPDownloader(chunk_size=2**20)(url, output_file, store)
+    if not Path(output_file).stat().st_size:
+        raise ValueError(
+            "an empty answer, which some servers give to what is no browser: open the address in a browser"
+        )
