@@ -64,13 +64,20 @@ def separation(graph: Any, *, labels: NDArray[Any] | None = None, batches: NDArr
     )
 
 
-def principal_components(counts: Any, seed: int) -> NDArray[np.float32]:
-    """Return the first 30 principal components of log(1 + 10^4 x / library), shape (cells, components)."""
+def log_normalized(counts: Any) -> Any:
+    """Return an AnnData of log(1 + 10^4 x / library), of a copy of the counts."""
     anndata, scanpy = require_extra("anndata", "cells"), require_extra("scanpy", "cells")
     cells = anndata.AnnData(counts.copy())
     scanpy.pp.normalize_total(cells, target_sum=1e4)
     scanpy.pp.log1p(cells)
-    scanpy.pp.pca(cells, n_comps=min(COMPONENTS, min(cells.shape) - 1), random_state=seed)
+    return cells
+
+
+def principal_components(counts: Any, seed: int, *, components: int = COMPONENTS) -> NDArray[np.float32]:
+    """Return the first principal components of log(1 + 10^4 x / library), at most 30 by default, shape (cells, components)."""
+    scanpy = require_extra("scanpy", "cells")
+    cells = log_normalized(counts)
+    scanpy.pp.pca(cells, n_comps=min(components, min(cells.shape) - 1), random_state=seed)
     return np.asarray(cells.obsm["X_pca"], dtype=np.float32)
 
 

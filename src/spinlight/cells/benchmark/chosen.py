@@ -1,0 +1,87 @@
+"""The hyperparameters of every model, chosen on `immune_pbmc_4batch` alone and then left alone: the one place where they stand.
+
+Changing a number here makes a new result of every trial that it enters; see `grid.fit_key`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+BATCH_SIZE = 128
+"""Cells in a step of every model that is trained in steps."""
+
+HELD_OUT = 0.1
+"""Share of the cells that no model is trained on."""
+
+MOST_EPOCHS, FULL_UP_TO, FEWEST_EPOCHS = 200, 20_000, 20
+"""Epochs by default up to a number of cells, beyond which they fall as one over it, and where they stop falling."""
+
+LIKELIHOOD_DRAWS = 100
+"""Latent states drawn for each held-out cell in importance-weighted bounds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """Hyperparameters of a variational model.
+
+    Args:
+        size: latent size where the command says `chosen`.
+        hidden: units of each hidden layer.
+        layers: hidden layers.
+        dropout: of the encoder.
+        likelihood: of the counts, as scvi-tools calls it.
+        lr: learning rate of the networks.
+        warmup: share of the epochs over which the weight of KL rises to one.
+    """
+
+    size: int
+    hidden: int = 128
+    layers: int = 1
+    dropout: float = 0.1
+    likelihood: str = "nb"
+    lr: float = 1e-3
+    warmup: float = 1 / 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChosenPrior:
+    """Hyperparameters that only models of bits have.
+
+    Args:
+        lr: learning rate of the prior.
+        representation: what stands for a cell's bits; see `QBMVAE.get_latent_representation`.
+    """
+
+    lr: float = 1e-2
+    representation: str = "probabilities"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChosenPoli:
+    """Hyperparameters of scPoli.
+
+    Args:
+        size: latent size where the command says `chosen`.
+        embedding: dimensions of a batch's embedding.
+        hidden: units of the hidden layer; None for scarches' square root of the number of genes.
+        lr: learning rate.
+        warmup: share of the epochs over which the weight of KL rises to one.
+    """
+
+    size: int
+    embedding: int = 10
+    hidden: int | None = None
+    lr: float = 1e-3
+    warmup: float = 1 / 3
+
+
+PCA_SIZE = 30
+
+VAE = Chosen(size=30, likelihood="normal")
+SCVI = Chosen(size=30, layers=2)
+LDVAE = Chosen(size=30, lr=5e-3)
+SCPOLI = ChosenPoli(size=30)
+
+QBMVAE = Chosen(size=128, lr=3e-3)
+QBMVAE_PRIOR = ChosenPrior()
+"""Also of the ablation, which changes nothing but the prior."""
