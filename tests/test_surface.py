@@ -35,10 +35,13 @@ PUBLIC = {
         "__version__",
     ],
     "spinlight.cells": [
+        "BenchmarkSettings",
+        "Benchmarked",
         "FitSettings",
         "Fitted",
         "InterruptedFitError",
         "QBMVAE",
+        "benchmark_cells",
         "fit_cells",
         "load_cells",
         "load_dataset",

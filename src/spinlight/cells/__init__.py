@@ -9,6 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from spinlight.cells.benchmark.run import Benchmarked, benchmark_cells
+    from spinlight.cells.benchmark.settings import BenchmarkSettings
     from spinlight.cells.data import load_cells, load_dataset
     from spinlight.cells.fit import Fitted, fit_cells
     from spinlight.cells.model import QBMVAE
@@ -17,15 +19,29 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "QBMVAE": "spinlight.cells.model",
+    "BenchmarkSettings": "spinlight.cells.benchmark.settings",
+    "Benchmarked": "spinlight.cells.benchmark.run",
     "FitSettings": "spinlight.cells.settings",
     "Fitted": "spinlight.cells.fit",
     "InterruptedFitError": "spinlight.training.interrupts",
+    "benchmark_cells": "spinlight.cells.benchmark.run",
     "fit_cells": "spinlight.cells.fit",
     "load_cells": "spinlight.cells.data",
     "load_dataset": "spinlight.cells.data",
 }
 
-__all__ = ["QBMVAE", "FitSettings", "Fitted", "InterruptedFitError", "fit_cells", "load_cells", "load_dataset"]
+__all__ = [
+    "QBMVAE",
+    "BenchmarkSettings",
+    "Benchmarked",
+    "FitSettings",
+    "Fitted",
+    "InterruptedFitError",
+    "benchmark_cells",
+    "fit_cells",
+    "load_cells",
+    "load_dataset",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spinlight._checks import require_extra
+from spinlight.cells.drawing import (
+    ACCENT,
+    INK,
+    SECOND,
+    TITLE,
+    bare,
+    group_colours,
+    light,
+    map_of_groups,
+    map_with_legend,
+    new_figure,
+    png_of,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-_INK = "#1f2430"
-_GREY = "#8a8f9c"
-_FRAME = "#d4d7de"
-_ACCENT = "#3b5bdb"
-_SECOND = "#e8590c"
 
 
 def cells_picture(
@@ -39,44 +43,44 @@ def cells_picture(
         batches: shape (cells,).
     """
     widths = [1.0, 1.15, 0.95] if batches is None else [1.0, 1.0, 1.15, 0.95]
-    figure = _figure(4.9 * len(widths), 5.0)
+    figure = new_figure(4.9 * len(widths), 5.0)
     panels = list(figure.subplots(1, len(widths), width_ratios=widths))
     size = float(np.clip(9000 / len(groups), 2, 22))
     names = _by_energy(groups, energies)
-    colours = dict(zip(sorted(names), _colours(len(names))))
-    _map_of_groups(panels[0], positions, groups, colours, size)
-    panels[0].set_title(group_name, **_TITLE)
-    panels[0].set_xlabel("colours: the boxes at the right", color=_INK)
+    colours = dict(zip(sorted(names), group_colours(len(names))))
+    map_of_groups(panels[0], positions, groups, colours, size)
+    panels[0].set_title(group_name, **TITLE)
+    panels[0].set_xlabel("colours: the boxes at the right", color=INK)
     if batches is not None:
-        _map_of_batches(panels[1], positions, batches, size)
+        map_with_legend(panels[1], positions, batches, size, title="batch")
     shown = panels[-2].scatter(positions[:, 0], positions[:, 1], c=energies, s=size, cmap="viridis", linewidths=0)
     figure.colorbar(shown, ax=panels[-2], shrink=0.75, pad=0.02).outline.set_visible(False)
-    _bare(panels[-2])
-    panels[-2].set_title("energy E(q)", **_TITLE)
+    bare(panels[-2])
+    panels[-2].set_title("energy E(q)", **TITLE)
     _energies_of_groups(panels[-1], groups, energies, names, colours)
-    return _png(figure)
+    return png_of(figure)
 
 
 def training_picture(history: dict[str, Any]) -> bytes:
     """Return a PNG of the ELBO, the divergence and log Z over the epochs, from a model's `history`."""
-    figure = _figure(15.5, 3.8)
+    figure = new_figure(15.5, 3.8)
     elbo, divergence, partition = figure.subplots(1, 3)
     for axes, names, sign, title in (
         (elbo, ("elbo_train", "elbo_validation"), -1, "ELBO per cell (nats)"),  # scvi-tools logs the loss, - ELBO
         (divergence, ("kl_local_train", "kl_local_validation"), 1, "KL(q || p) per cell (nats)"),
         (partition, ("log_partition",), 1, "log Z, followed between estimates"),
     ):
-        for name, colour in zip(names, (_ACCENT, _SECOND)):
+        for name, colour in zip(names, (ACCENT, SECOND)):
             if name in history:
                 series = history[name]
                 label = "held out" if name.endswith("validation") else "training"
                 axes.plot(series.index, sign * series.to_numpy(dtype=float).ravel(), color=colour, lw=1.8, label=label)
-        axes.set_title(title, **_TITLE)
-        axes.set_xlabel("epoch", color=_INK)
-        _light(axes)
+        axes.set_title(title, **TITLE)
+        axes.set_xlabel("epoch", color=INK)
+        light(axes)
     _leave_out_the_climb(elbo, [history[name] for name in ("elbo_train", "elbo_validation") if name in history])
     elbo.legend(frameon=False, loc="lower right")
-    return _png(figure)
+    return png_of(figure)
 
 
 def _leave_out_the_climb(axes: Axes, losses: Sequence[Any]) -> None:
@@ -87,56 +91,7 @@ def _leave_out_the_climb(axes: Axes, losses: Sequence[Any]) -> None:
         shown = [-series[series.index >= epochs[first]].to_numpy(dtype=float).ravel() for series in losses]
         axes.set_xlim(epochs[first], epochs[-1])
         axes.set_ylim(*_range(np.concatenate(shown)))
-        axes.set_title(f"ELBO per cell (nats), from epoch {epochs[first]}", **_TITLE)
-
-
-_TITLE: dict[str, Any] = {"fontsize": 14, "fontweight": "bold", "loc": "left", "color": _INK}
-
-
-def _figure(width: float, height: float) -> Figure:
-    # A bare Figure: pyplot would keep it alive and could open a window.
-    figures = require_extra("matplotlib.figure", "cells")
-    figure: Figure = figures.Figure(figsize=(width, height), layout="constrained")
-    figure.get_layout_engine().set(wspace=0.09)  # type: ignore[call-arg, union-attr]  # of the constrained engine
-    return figure
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=150, facecolor="white")
-    return buffer.getvalue()
-
-
-def _colours(count: int) -> list[Any]:
-    matplotlib = require_extra("matplotlib", "cells")
-    if count <= 10:
-        return [matplotlib.colormaps["tab10"](index) for index in range(count)]
-    if count <= 20:
-        return [matplotlib.colormaps["tab20"](index) for index in range(count)]
-    return [matplotlib.colormaps["hsv"](index / count) for index in range(count)]
-
-
-def _map_of_groups(
-    axes: Axes, positions: NDArray[np.floating], groups: NDArray[Any], colours: dict[Any, Any], size: float
-) -> None:
-    axes.scatter(positions[:, 0], positions[:, 1], c=[colours[group] for group in groups], s=size, linewidths=0)
-    _bare(axes)
-
-
-def _map_of_batches(axes: Axes, positions: NDArray[np.floating], batches: NDArray[Any], size: float) -> None:
-    names = sorted(np.unique(batches))
-    colours = dict(zip(names, _colours(len(names))))
-    # In random order: the batch drawn last would hide the others.
-    order = np.random.default_rng(0).permutation(len(batches))
-    _map_of_groups(axes, positions[order], batches[order], colours, size)
-    axes.set_title("batch", **_TITLE)
-    if len(names) <= _MOST_IN_LEGEND:
-        for name in names:
-            axes.scatter([], [], color=colours[name], s=40, label=str(name))
-        axes.legend(frameon=False, fontsize=11, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=min(len(names), 4))
-
-
-_MOST_IN_LEGEND = 12
+        axes.set_title(f"ELBO per cell (nats), from epoch {epochs[first]}", **TITLE)
 
 
 def _energies_of_groups(
@@ -148,16 +103,16 @@ def _energies_of_groups(
         widths=0.62,
         patch_artist=True,
         showfliers=False,
-        medianprops={"color": _INK, "linewidth": 1.5},
+        medianprops={"color": INK, "linewidth": 1.5},
         tick_labels=[f"{name} ({int((groups == name).sum())})" for name in names],
     )
     for box, name in zip(boxes["boxes"], names):
         box.set(facecolor=colours[name], edgecolor="none", alpha=0.75)
-    axes.set_title("energy, lowest median first", **_TITLE)
-    axes.set_xlabel("energy E(q), lower is\nmore probable under the prior", color=_INK, fontsize=12)
+    axes.set_title("energy, lowest median first", **TITLE)
+    axes.set_xlabel("energy E(q), lower is\nmore probable under the prior", color=INK, fontsize=12)
     axes.locator_params(axis="x", nbins=5)
     axes.invert_yaxis()
-    _light(axes)
+    light(axes)
 
 
 def _by_energy(groups: NDArray[Any], energies: NDArray[np.floating]) -> list[Any]:
@@ -168,16 +123,3 @@ def _range(values: NDArray[np.floating]) -> tuple[float, float]:
     low, high = float(values.min()), float(values.max())
     margin = 0.05 * (high - low) or 1.0
     return low - margin, high + margin
-
-
-def _bare(axes: Axes) -> None:
-    axes.set(xticks=[], yticks=[])
-    axes.spines[:].set(color=_FRAME, linewidth=0.8)
-
-
-def _light(axes: Axes) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(_GREY)
-    axes.tick_params(labelsize=11)
-    axes.grid(axis="x", color="#e6e8ee", lw=0.8)
-    axes.set_axisbelow(True)

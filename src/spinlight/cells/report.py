@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -10,6 +9,7 @@ from string import Template
 from typing import Any
 
 from spinlight.cells.evaluation import COMPONENTS, NEIGHBOURS, RESOLUTION
+from spinlight.cells.html import STYLE, picture, table
 
 _SCORES = (
     ("leiden_ari", "Leiden ARI", "higher is better; 0 by chance"),
@@ -72,6 +72,7 @@ def html_report(title: str, metrics: Mapping[str, Any], pictures: Mapping[str, b
     elbo, partition = metrics["elbo"], metrics["log_partition"]
     return _PAGE.substitute(
         title=escape(title),
+        style=STYLE,
         data=escape(f"{metrics['data']['cells']:,} cells, {metrics['data']['genes']:,} genes"),
         elbo=_headline("ELBO per cell, training cells", elbo["train"], _elbo_error(elbo, "train"), "nats"),
         held_out=_headline("ELBO per cell, held-out cells", elbo["held_out"], _elbo_error(elbo, "held_out"), "nats"),
@@ -81,10 +82,10 @@ def html_report(title: str, metrics: Mapping[str, Any], pictures: Mapping[str, b
         components=COMPONENTS,
         resolution=f"{RESOLUTION:g}",
         no_error=f"<p>{escape(NO_ERROR)}</p>" if partition["standard_error"] is None else "",
-        scores=_table(["", *(name for name in metrics["embeddings"]), ""], score_rows(metrics["embeddings"])),
+        scores=table(["", *(name for name in metrics["embeddings"]), ""], score_rows(metrics["embeddings"])),
         outcome=escape(outcome_sentence(metrics["embeddings"])),
-        pictures="".join(_picture(caption, png) for caption, png in pictures.items()),
-        settings=_table(
+        pictures="".join(picture(caption, png) for caption, png in pictures.items()),
+        settings=table(
             ["setting", "value"],
             [
                 (f"{part}: {key}", str(value))
@@ -112,18 +113,6 @@ def _headline(name: str, value: float | None, error: float | None, unit: str) ->
     )
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def _picture(caption: str, png: bytes) -> str:
-    data = base64.b64encode(png).decode("ascii")
-    name = escape(caption)
-    return f'<figure><img alt="{name}" src="data:image/png;base64,{data}"><figcaption>{name}</figcaption></figure>'
-
-
 def _shown(value: Any) -> str:
     if value is None:
         return "-"
@@ -137,26 +126,7 @@ _PAGE = Template("""<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>$title</title>
 <style>
-  body { font: 16px/1.5 system-ui, sans-serif; color: #1f2430; background: #f6f7fa; margin: 0; }
-  main { max-width: 1120px; margin: 0 auto; padding: 2rem 1.25rem 4rem; }
-  h1 { margin: 0; font-size: 1.7rem; }
-  h2 { margin: 2.2rem 0 .6rem; font-size: 1.15rem; }
-  p { max-width: 46rem; margin: .4rem 0; }
-  .cards { display: flex; flex-wrap: wrap; gap: 1rem; margin-top: 1.4rem; }
-  .card, figure, table { background: #fff; border: 1px solid #e2e5ec; border-radius: 10px; }
-  .card { flex: 1 1 16rem; padding: .9rem 1.1rem; }
-  .name, .unit, .error, figcaption { color: #5c6370; font-size: .88rem; }
-  .value { font-size: 1.55rem; font-weight: 650; font-variant-numeric: tabular-nums; }
-  .error { font-size: 1rem; font-weight: 400; }
-  table { border-collapse: collapse; font-variant-numeric: tabular-nums; overflow: hidden; }
-  th, td { text-align: left; padding: .42rem 1rem; border-bottom: 1px solid #eef0f4; overflow-wrap: anywhere; }
-  th { background: #fafbfc; font-weight: 600; }
-  td:last-child { color: #5c6370; }
-  figure { margin: 1rem 0; padding: .8rem; }
-  img { display: block; width: 100%; height: auto; }
-  details { margin-top: 2rem; }
-  summary { cursor: pointer; font-weight: 600; margin-bottom: .6rem; }
-</style>
+$style</style>
 </head>
 <body>
 <main>

@@ -74,7 +74,9 @@ class Variational(Embedding):
         if self._normal:
             cells = log_normalized(cells.X)
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*does not contain unnormalized count data")  # a normal likelihood
+            warnings.filterwarnings(
+                "ignore", message=".*does not contain unnormalized count data"
+            )  # a normal likelihood
             kind.setup_anndata(cells, batch_key=BATCH if self.batches and BATCH in cells.obs else None)
         model = kind(cells, n_latent=task.size, **self._network())
         train(model, task, self._plan(task.epochs))

@@ -37,9 +37,7 @@ def cluster_scores(graph: Any, labels: NDArray[np.str_]) -> tuple[dict[str, floa
     metrics, scanpy = require_extra("sklearn.metrics", "cells"), require_extra("scanpy", "cells")
     detail: dict[str, list[float]] = {name: [] for name in ("resolution", "clusters", *_SCORES)}
     for resolution in RESOLUTIONS:
-        scanpy.tl.leiden(
-            graph, resolution=resolution, flavor="igraph", n_iterations=2, directed=False, random_state=0
-        )
+        scanpy.tl.leiden(graph, resolution=resolution, flavor="igraph", n_iterations=2, directed=False, random_state=0)
         clusters = graph.obs["leiden"].to_numpy()
         detail["resolution"].append(resolution)
         detail["clusters"].append(float(len(np.unique(clusters))))

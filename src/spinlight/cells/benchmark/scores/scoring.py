@@ -73,7 +73,5 @@ def _agreements(
         "dpt_tau": trajectory.diffusion_pseudotime(graph, latent, order),
         "energy_tau": None if energies is None else np.asarray(energies, dtype=np.float64),
     }
-    found = {
-        name: trajectory.order_agreement(values, order) for name, values in followed.items() if values is not None
-    }
+    found = {name: trajectory.order_agreement(values, order) for name, values in followed.items() if values is not None}
     return {name: tau for name, tau in found.items() if tau is not None}

@@ -1,0 +1,48 @@
+"""How far a benchmark is, on one line of a progress display, with what it is at."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+_OF_FIT = 0.6
+"""Share of a trial that its fit counts for, scores being the rest; only the estimate of the time left depends on it."""
+
+
+class Shown:
+    """A line that moves on by one for each trial, or nothing where there is no display.
+
+    Args:
+        progress: the display, already running.
+        total: trials that are to be computed.
+    """
+
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        self._progress = progress
+        self._task = None if progress is None else progress.add_task("benchmark", total=total)
+        self._done, self._within = 0, 0.0
+
+    def at(self, trial: str, stage: str) -> None:
+        """Say which trial is at which stage."""
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, description=f"{trial}: {stage}")
+
+    def epoch(self, epochs: int) -> None:
+        """Move on by one of the epochs of a fit."""
+        self._move(min(_OF_FIT, self._within + _OF_FIT / epochs))
+
+    def fitted(self) -> None:
+        """Move on to the end of a fit."""
+        self._move(_OF_FIT)
+
+    def finished(self) -> None:
+        """Move on to the next trial."""
+        self._done, self._within = self._done + 1, 0.0
+        self._move(0.0)
+
+    def _move(self, within: float) -> None:
+        self._within = within
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, completed=self._done + within)
