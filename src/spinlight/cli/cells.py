@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spinlight._errors import InvalidSettingError
+from spinlight.cli.benchmark import benchmark
 from spinlight.cli.outcome import outcome
 from spinlight.cli.progress import epochs_shown
 
@@ -22,6 +23,11 @@ app = typer.Typer(help="Single cells: a variational autoencoder with a Boltzmann
 @app.callback()
 def cells() -> None:
     """Single cells: a variational autoencoder with a Boltzmann prior."""
+
+
+app.command(
+    epilog="Example: spinlight cells benchmark --data mine.h5ad --models qbmvae,scvi,pca --batch-key batch --labels-key cell_type"
+)(benchmark)
 
 
 @app.command(epilog="Example: spinlight cells fit --dataset pbmc68k_reduced --out runs/pbmc68k")

@@ -76,7 +76,7 @@ def plan_trials(sets: Sequence[CellSet], models: Sequence[Embedding], settings: 
     contenders = [(model, size) for model in models for size in sizes_of(model, settings)]
     for data in sets:
         for model, size in contenders:
-            if reason := model.refusal(*data.cells.shape, size):
+            if reason := model.refusal(data.cells.n_obs, data.cells.n_vars, size):
                 raise InvalidSettingError(f"{data.name}: {reason}, and size {size} was asked for")
     return [
         Trial(data, model, size, seed, epochs_of(settings, data.cells.n_obs))

@@ -135,8 +135,8 @@ def _likelihoods(part: Part) -> str:
         return ""
     header = ("", "likelihood of", "difference, nats per cell", "standard error over cells", "pairs")
     words = (
-        "Importance-weighted lower bounds on the same held-out cells. Where a model has a log Z, its bound is taken with log Z two standard "
-        "errors higher than estimated. More is better."
+        "Importance-weighted lower bounds on the same held-out cells. Where a model has a log Z, its bound is taken with log Z two "
+        "standard errors higher than estimated. More is better."
     )
     return f"<h3>Held-out likelihood</h3><p>{words}</p>{table(header, rows)}"
 

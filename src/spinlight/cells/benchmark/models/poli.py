@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import logging
 import warnings
@@ -115,18 +116,18 @@ def _scarches_models(anndata: ModuleType) -> Any:
     if missing:
         anndata.read = anndata.read_h5ad  # type: ignore[attr-defined]
     try:
-        from scarches import models
+        models = importlib.import_module("scarches.models")
     except ImportError as error:
         raise MissingExtraError(HINT.format(error)) from error
     finally:
         if missing:
-            del anndata.read  # type: ignore[attr-defined]
+            del anndata.read
     return models
 
 
 def _dense(anndata: ModuleType, cells: AnnData) -> AnnData:
     """Return the cells with a dense matrix: scarches indexes it by torch tensors, which SciPy refuses."""
-    values = cells.X.toarray() if sparse.issparse(cells.X) else np.asarray(cells.X)
+    values = sparse.csr_matrix(cells.X).toarray()
     dense: AnnData = anndata.AnnData(values, obs=cells.obs[[BATCH]].copy(), var=cells.var[[]].copy())
     return dense
 

@@ -54,7 +54,8 @@ def score_latent(
     scanpy, anndata = require_extra("scanpy", "cells"), require_extra("anndata", "cells")
     graph = anndata.AnnData(latent)
     scanpy.pp.neighbors(graph, use_rep="X", n_neighbors=min(NEIGHBOURS, graph.n_obs - 1))
-    values, detail = scib.scib_scores(latent, known), {}
+    values = scib.scib_scores(latent, known)
+    detail: dict[str, Any] = {}
     if known.labels is not None:
         found, detail["leiden"] = clusters.cluster_scores(graph, known.labels)
         values |= found | classification.classification_scores(latent, known.labels)
