@@ -83,7 +83,7 @@ def benchmark_cells(
     folder, store = _prepared_folder(out), Store(out)
     pending = [trial for trial in trials if store.scored(trial) is None]
     try:
-        with Interrupts() as interrupts, torch_threads(settings.threads), progress or nullcontext():
+        with Interrupts() as interrupts, torch_threads(settings.threads), (pending and progress) or nullcontext():
             _run(pending, store, Shown(progress, len(pending)), interrupts)
     except KeyboardInterrupt as error:
         raise InterruptedFitError([store.folder] if store.folder.is_dir() else []) from error

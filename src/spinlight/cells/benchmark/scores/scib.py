@@ -54,12 +54,7 @@ def scib_scores(latent: NDArray[np.float32], known: Known) -> dict[str, float]:
     """
     labels, batches = known.labels is not None, known.batches is not None
     wanted = (_BIO if labels else ()) + (() if not batches else _BATCH if labels else _WITHOUT_LABELS)
-    cells = _annotated(latent, known)
-    neighbours = None
-    found: dict[str, float] = {}
-    for metric in wanted:
-        neighbours = neighbours or _Neighbours()
-        found |= _score(cells, metric, neighbours)
+    found = _computed(_annotated(latent, known), wanted, _Neighbours()) if wanted else {}
     bio = _aggregate(found, _BIO) if labels else None
     batch = _aggregate(found, _BATCH) if labels and batches else None
     scores = {_NAMES[key]: value for key, value in found.items() if key in _NAMES}
@@ -114,11 +109,30 @@ def _fewer(kind: type) -> type:
     return Neighbours
 
 
-def _score(cells: Any, metric: str, neighbours: _Neighbours) -> dict[str, float]:
-    """Return what one score of the Benchmarker gives, nothing where it fails or is no number."""
+def _computed(cells: Any, metrics: tuple[str, ...], neighbours: _Neighbours) -> dict[str, float]:
+    """Return what the Benchmarker gives, without what fails or is no number.
+
+    All at once where that works: it collects garbage before every score, which with JAX in memory costs more than most of them.
+    """
+    try:
+        return _benchmarked(cells, metrics, neighbours)
+    except _FAILURES:
+        if len(metrics) == 1:
+            return {}
+    found: dict[str, float] = {}
+    for metric in metrics:
+        found |= _computed(cells, (metric,), neighbours)
+    return found
+
+
+_FAILURES = (ValueError, IndexError, KeyError, ZeroDivisionError, FloatingPointError, TypeError, RuntimeError)
+"""What sets of few cells lead the parts of scib-metrics to."""
+
+
+def _benchmarked(cells: Any, metrics: tuple[str, ...], neighbours: _Neighbours) -> dict[str, float]:
     benchmark = require_extra("scib_metrics.benchmark", "cells")
-    bio = benchmark.BioConservation(**{name: name == metric for name in (*_BIO, "nmi_ari_cluster_labels_leiden")})
-    batch = benchmark.BatchCorrection(**{name: name == metric for name in _BATCH})
+    bio = benchmark.BioConservation(**{name: name in metrics for name in (*_BIO, "nmi_ari_cluster_labels_leiden")})
+    batch = benchmark.BatchCorrection(**{name: name in metrics for name in _BATCH})
     with warnings.catch_warnings(), _silent_log():
         warnings.simplefilter("ignore")  # of pandas, JAX and scanpy, about themselves
         runner = benchmark.Benchmarker(
@@ -126,16 +140,13 @@ def _score(cells: Any, metric: str, neighbours: _Neighbours) -> dict[str, float]
             batch_key="batch",
             label_key="label",
             embedding_obsm_keys=["latent"],
-            bio_conservation_metrics=bio if metric in _BIO else None,
-            batch_correction_metrics=batch if metric in _BATCH else None,
+            bio_conservation_metrics=bio if set(metrics) & set(_BIO) else None,
+            batch_correction_metrics=batch if set(metrics) & set(_BATCH) else None,
             pre_integrated_embedding_obsm_key="reference",
             progress_bar=False,
         )
         runner.prepare(neighbours)
-        try:
-            runner.benchmark()
-        except (ValueError, IndexError, KeyError, ZeroDivisionError, FloatingPointError, TypeError, RuntimeError):
-            return {}  # what sets of few cells lead its parts to
+        runner.benchmark()
         # Its frame of results also holds a row of text, `Metric Type`, and aggregates over what there is.
         values = runner.get_results(min_max_scale=False, clean_names=False).loc["latent"]
     return {key: float(value) for key, value in values.items() if key in _NAMES and math.isfinite(float(value))}
