@@ -151,6 +151,7 @@ def test_numbers_are_checked_before_anything_heavy_is_imported() -> None:
     assert done.stderr == "spinlight: seeds must be an integer of at least 1, got 0\n"
 
 
+@pytest.mark.slow
 def test_an_interrupt_says_what_was_saved_and_how_to_go_on(file: Path, tmp_path: Path) -> None:
     """A real Ctrl-C in a real process, during training: status 130, and the finished trial is whole."""
     out = tmp_path / "out"

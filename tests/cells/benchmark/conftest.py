@@ -66,11 +66,18 @@ def counting(monkeypatch: pytest.MonkeyPatch) -> Counting:
 
 @pytest.fixture
 def quick_scib(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, float]]:
-    """Put scores that cost nothing in the place of scIB's."""
+    """Put scores that cost nothing in the place of scIB's, and look at one resolution."""
 
     def scores(latent: np.ndarray, known: Any) -> dict[str, float]:
         value = float(np.tanh(abs(latent).mean()))
         return {"scib_bio": value, "scib_batch": value / 2, "scib_total": 0.8 * value}
 
     monkeypatch.setattr("spinlight.cells.benchmark.scores.scib.scib_scores", scores)
+    monkeypatch.setattr("spinlight.cells.benchmark.scores.clusters.RESOLUTIONS", (1.0,))
     return scores
+
+
+@pytest.fixture
+def quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw pictures, and write nothing of them."""
+    monkeypatch.setattr("spinlight.cells.benchmark.pictures.png_of", lambda figure: b"a picture")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cells.benchmark.conftest import Counting
     from spinlight.cells.benchmark.run import Benchmarked
 
-pytestmark = pytest.mark.usefixtures("quick_scib")
+pytestmark = pytest.mark.usefixtures("quick_scib", "quick_pictures")
 
 KEYS: dict[str, Any] = {"batch_key": "batch", "labels_key": "kind", "epochs": 2, "sizes": (3,), "seeds": 2}
 
