@@ -73,7 +73,8 @@ def map_with_legend(
     if len(names) <= _MOST_IN_LEGEND:
         for name in names:
             axes.scatter([], [], color=colours[name], s=40, label=str(name))
-        axes.legend(frameon=False, fontsize=11, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=min(len(names), 4))
+        columns = max(1, min(4, len(names), 40 // (max(len(str(name)) for name in names) + 3)))
+        axes.legend(frameon=False, fontsize=11, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=columns)
 
 
 def bare(axes: Axes) -> None:

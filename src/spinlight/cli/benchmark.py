@@ -16,8 +16,6 @@ from spinlight.cli.progress import trials_shown
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from spinlight.cells.benchmark.settings import Size
-
 
 def benchmark(
     out: Annotated[
@@ -63,11 +61,11 @@ def benchmark(
     failed trials again. Exit status 1 says that some trial failed; the others are not lost.
     """
     with outcome(to_go_on="the same command goes on from there"):
-        from spinlight.cells.benchmark.settings import BenchmarkSettings
+        from spinlight.cells.benchmark.settings import BenchmarkSettings, size_of
 
         settings = BenchmarkSettings(
             models=_parts(models),
-            sizes=[_size(part) for part in _parts(sizes)],
+            sizes=[size_of(part) for part in _parts(sizes)],
             seeds=seeds,
             batch_key=batch_key,
             labels_key=labels_key,
@@ -97,17 +95,6 @@ def benchmark(
 
 def _parts(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _size(text: str) -> Size:
-    from spinlight.cells.benchmark.settings import CHOSEN
-
-    if text == CHOSEN:
-        return CHOSEN
-    try:
-        return int(text)
-    except ValueError as error:
-        raise InvalidSettingError(f"a size is an integer or {CHOSEN!r}, got {text!r}") from error
 
 
 def _sources(datasets: Sequence[str], files: Sequence[Path]) -> dict[str, AnnData]:

@@ -48,6 +48,7 @@ class Counting(Embedding):
         bounds = -100 + self.strength + np.sin(np.asarray(task.split.held_out, dtype=np.float64))
         return Embedded(
             latent=latent,
+            seconds=0.5,
             curves={"training": [(epoch, 100.0 - epoch) for epoch in range(task.epochs)]},
             held_out=HeldOut(per_cell=bounds, of="counts given their total"),
             energies=latent[:, 0],

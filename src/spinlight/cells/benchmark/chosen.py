@@ -5,7 +5,8 @@ Changing a number here makes a new result of every trial that it enters; see `gr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 BATCH_SIZE = 128
 """Cells in a step of every model that is trained in steps."""
@@ -85,3 +86,10 @@ SCPOLI = ChosenPoli(size=30)
 QBMVAE = Chosen(size=128, lr=3e-3)
 QBMVAE_PRIOR = ChosenPrior()
 """Also of the ablation, which changes nothing but the prior."""
+
+
+def hyperparameters(chosen: Chosen | ChosenPoli | None) -> Any:
+    """Return what decides a fit of any size, as plain JSON values: all but the chosen size, or words for a package's defaults."""
+    if chosen is None:
+        return "those of the package"
+    return {name: value for name, value in asdict(chosen).items() if name != "size"}

@@ -55,7 +55,7 @@ METRICS = (
     Metric("logistic_macro_f1", "logistic regression, macro F1", _CLASSES),
     Metric("dpt_tau", "DPT pseudotime, Kendall tau", _ORDER),
     Metric("energy_tau", "cell energy, Kendall tau", _ORDER, better=0),
-    Metric("fit_seconds", "seconds of the fit", _COST, better=-1),
+    Metric("fit_seconds", "seconds of the training", _COST, better=-1),
 )
 """In the order of the tables."""
 

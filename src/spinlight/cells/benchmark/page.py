@@ -89,11 +89,18 @@ def _all_metrics(part: Part) -> str:
     names = [one["name"] for one in part["contenders"]]
     rows = []
     for metric in METRICS:
-        found = [one["metrics"].get(metric.key) for one in part["contenders"]]
-        if any(found):
-            rows.append([f"{metric.kind}: {metric.words}", *map(interval_text, found), _first(part, metric)])
+        found = [_cell(one, metric) for one in part["contenders"]]
+        if set(found) != {"-"}:
+            rows.append([f"{metric.kind}: {metric.words}", *found, _first(part, metric)])
     header = ["", *names, "first, ties included"]
     return f"<details><summary>All scores</summary>{table(header, rows)}</details>"
+
+
+def _cell(contender: Part, metric: Metric) -> str:
+    """Return a value as text; of a likelihood also what it is of, since only the same can be compared."""
+    part = contender["metrics"].get(metric.key)
+    of = f", of {contender['likelihood_of']}" if part is not None and metric.key == "held_out" else ""
+    return interval_text(part) + of
 
 
 def _first(part: Part, metric: Metric) -> str:

@@ -44,16 +44,19 @@ def curves_picture(curves: Mapping[str, Sequence[Curves]]) -> bytes | None:
         return None
     figure = new_figure(13.5, 4.2)
     colours = dict(zip(shown, group_colours(len(shown))))
-    for axes, part in zip(figure.subplots(1, 2), ("training", "held out")):
+    panels = figure.subplots(1, 2)
+    for axes, part in zip(panels, ("training", "held out")):
         for name, seeds in shown.items():
             for number, seed in enumerate(seeds):
                 epochs, losses = _late(seed.get(part, ()))
                 label = name if number == 0 else None
-                axes.plot(epochs, losses, color=colours[name], lw=1.4, alpha=0.8, label=label)
+                marker = "o" if len(epochs) == 1 else None
+                axes.plot(epochs, losses, color=colours[name], lw=1.4, alpha=0.8, label=label, marker=marker)
         axes.set_title(f"loss, {part} cells (nats per cell)", **TITLE)
         axes.set_xlabel("epoch", color=INK)
+        axes.locator_params(axis="x", integer=True)
         light(axes)
-    figure.legend(frameon=False, loc="outside right upper")
+    figure.legend(*panels[0].get_legend_handles_labels(), frameon=False, loc="outside right upper")
     return png_of(figure)
 
 

@@ -71,6 +71,20 @@ class BenchmarkSettings:
             raise InvalidSettingError("an order has at least two places, and each name once")
 
 
+def size_of(text: str) -> Size:
+    """Return a latent size as a user writes it.
+
+    Raises:
+        InvalidSettingError: neither an integer nor "chosen".
+    """
+    if text == CHOSEN:
+        return CHOSEN
+    try:
+        return int(text)
+    except ValueError as error:
+        raise InvalidSettingError(f"a size is an integer or {CHOSEN!r}, got {text!r}") from error
+
+
 def epochs_of(settings: BenchmarkSettings, count: int) -> int:
     """Return the epochs of the settings, or those that fit `count` cells."""
     if settings.epochs is not None:

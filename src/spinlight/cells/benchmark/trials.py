@@ -62,13 +62,12 @@ def _fitted(trial: Trial, store: Store, shown: Shown) -> Record | None:
     """Fit, and return the record that was written, None where the fit failed."""
     shown.at(trial.name, "training")
     split = split_cells(trial.data.cells.n_obs, trial.seed)
-    started = time.perf_counter()
     try:
         embedded = _embedded(trial, split, shown)
     except Exception as error:
         store.write_failure(trial, None, "fit", error)
         return None
-    about = {"seconds": time.perf_counter() - started, "versions": _versions()}
+    about = {"seconds": embedded.seconds, "versions": _versions()}
     store.write_fit(trial, embedded, split.held_out, about)
     return store.fitted(trial)
 

@@ -59,12 +59,14 @@ class Embedded:
 
     Args:
         latent: float32, shape (cells, size).
+        seconds: wall-clock time of the training alone.
         curves: the loss by epoch, "training" and "held out": pairs of an epoch and nats per cell, as far as the model has them.
         held_out: if the model has a likelihood.
         energies: E_q[E(z)] of each cell under the prior, float32, shape (cells,), if it has energies.
     """
 
     latent: NDArray[np.float32]
+    seconds: float
     curves: Mapping[str, list[tuple[int, float]]] = field(default_factory=dict)
     held_out: HeldOut | None = None
     energies: NDArray[np.float32] | None = None

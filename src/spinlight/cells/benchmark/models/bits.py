@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from spinlight._checks import require_extra
-from spinlight.cells.benchmark.chosen import BATCH_SIZE, LIKELIHOOD_DRAWS, Chosen, ChosenPrior
+from spinlight.cells.benchmark.chosen import BATCH_SIZE, LIKELIHOOD_DRAWS, Chosen, ChosenPrior, hyperparameters
 from spinlight.cells.benchmark.models.base import BATCH, Embedded, Embedding, FitTask, HeldOut
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Bits(Embedding):
         return {
             "model": f"QBMVAE of spinlight {version('spinlight')}",
             "prior": self.prior,
-            "hyperparameters": asdict(self.chosen),
+            "hyperparameters": hyperparameters(self.chosen),
             "hyperparameters of the prior": asdict(self.chosen_prior),
         }
 
@@ -74,10 +74,11 @@ class Bits(Embedding):
             "prior_lr": self.chosen_prior.lr,
             "n_epochs_kl_warmup": max(1, round(self.chosen.warmup * task.epochs)),
         }
-        train(model, task, plan)
+        seconds = train(model, task, plan)
         latent: Any = model.get_latent_representation(representation=self.chosen_prior.representation)  # type: ignore[arg-type]
         return Embedded(
             latent=np.asarray(latent, dtype=np.float32),
+            seconds=seconds,
             curves=loss_curves(model),
             held_out=_held_out(model, task),
             energies=model.get_cell_energy(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -43,4 +44,6 @@ class Components(Embedding):
 
     def fit(self, cells: AnnData, task: FitTask) -> Embedded:
         """Embed the cells; it takes no epochs, and all cells."""
-        return Embedded(latent=principal_components(cells.X, task.seed, components=task.size))
+        started = time.perf_counter()
+        latent = principal_components(cells.X, task.seed, components=task.size)
+        return Embedded(latent=latent, seconds=time.perf_counter() - started)

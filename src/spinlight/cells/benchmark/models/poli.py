@@ -6,9 +6,10 @@ import contextlib
 import importlib
 import io
 import logging
+import time
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from scipy import sparse
 
 from spinlight._checks import require_extra
 from spinlight._errors import MissingExtraError
-from spinlight.cells.benchmark.chosen import BATCH_SIZE, ChosenPoli
+from spinlight.cells.benchmark.chosen import BATCH_SIZE, ChosenPoli, hyperparameters
 from spinlight.cells.benchmark.models.base import BATCH, Embedded, Embedding, FitTask
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Poli(Embedding):
         """What decides a fit."""
         return {
             "model": "scarches.models.scPoli",
-            "hyperparameters": "those of the package" if self.chosen is None else asdict(self.chosen),
+            "hyperparameters": hyperparameters(self.chosen),
         }
 
     def fit(self, cells: AnnData, task: FitTask) -> Embedded:
@@ -82,6 +83,7 @@ class Poli(Embedding):
                 latent_dim=task.size,
                 **self._network(),
             )
+            started = time.perf_counter()
             model.train(
                 n_epochs=task.epochs,
                 pretraining_epochs=task.epochs,
@@ -91,10 +93,12 @@ class Poli(Embedding):
                 seed=task.seed,
                 **self._plan(task.epochs),
             )
+            seconds = time.perf_counter() - started
             latent = model.get_latent(_dense(anndata, cells), mean=True)
         losses = model.trainer.logs["epoch_loss"]
         return Embedded(
             latent=np.asarray(latent, dtype=np.float32),
+            seconds=seconds,
             curves={"training": [(epoch, float(loss)) for epoch, loss in enumerate(losses)]},
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,14 +17,15 @@ from spinlight.training.quiet import quiet_training
 _VALIDATE_EVERY = 5
 
 
-def train(model: Any, task: FitTask, plan: Mapping[str, Any]) -> None:
-    """Train a model of scvi-tools on the training cells of a task, on the CPU.
+def train(model: Any, task: FitTask, plan: Mapping[str, Any]) -> float:
+    """Train a model of scvi-tools on the training cells of a task, on the CPU, and return the seconds that it took.
 
     Args:
         model: of scvi-tools, not trained yet.
         task: epochs and split.
         plan: settings of its training plan.
     """
+    started = time.perf_counter()
     with quiet_training(printed=True), StopOnInterrupt() as stop:
         try:
             model.train(
@@ -40,6 +42,7 @@ def train(model: Any, task: FitTask, plan: Mapping[str, Any]) -> None:
             )
         except SystemExit as error:  # what Lightning makes of an interrupt
             raise KeyboardInterrupt("training was interrupted") from error
+    return time.perf_counter() - started
 
 
 def loss_curves(model: Any) -> dict[str, list[tuple[int, float]]]:

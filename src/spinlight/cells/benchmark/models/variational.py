@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from spinlight._checks import require_extra
-from spinlight.cells.benchmark.chosen import BATCH_SIZE, LIKELIHOOD_DRAWS, Chosen
+from spinlight.cells.benchmark.chosen import BATCH_SIZE, LIKELIHOOD_DRAWS, Chosen, hyperparameters
 from spinlight.cells.benchmark.models.base import BATCH, Embedded, Embedding, FitTask, HeldOut
 from spinlight.cells.evaluation import log_normalized
 
@@ -56,11 +56,10 @@ class Variational(Embedding):
     @property
     def settings(self) -> Mapping[str, Any]:
         """What decides a fit."""
-        chosen: Any = "those of the package" if self.chosen is None else asdict(self.chosen)
         return {
             "model": f"scvi.model.{self.model} of scvi-tools {version('scvi-tools')}",
             "batches": self.batches,
-            "hyperparameters": chosen,
+            "hyperparameters": hyperparameters(self.chosen),
         }
 
     def fit(self, cells: AnnData, task: FitTask) -> Embedded:
@@ -79,9 +78,10 @@ class Variational(Embedding):
             )  # a normal likelihood
             kind.setup_anndata(cells, batch_key=BATCH if self.batches and BATCH in cells.obs else None)
         model = kind(cells, n_latent=task.size, **self._network())
-        train(model, task, self._plan(task.epochs))
+        seconds = train(model, task, self._plan(task.epochs))
         return Embedded(
             latent=np.asarray(model.get_latent_representation(), dtype=np.float32),
+            seconds=seconds,
             curves=loss_curves(model),
             held_out=self._held_out(model, task),
         )
