@@ -6,12 +6,13 @@ import sys
 
 import cell_epochs
 import cell_mapping
+import cell_tuning
 import harness
 
 
 def cases() -> list[harness.Case]:
     """Return every case, the short ones first."""
-    return [*cell_epochs.cases(), *cell_mapping.cases()]
+    return [*cell_epochs.cases(), *cell_mapping.cases(), *cell_tuning.cases()]
 
 
 if __name__ == "__main__":

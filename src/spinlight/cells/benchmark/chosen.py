@@ -6,7 +6,7 @@ Changing a number here makes a new result of every trial that it enters; see `gr
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 BATCH_SIZE = 128
 """Cells in a step of every model that is trained in steps."""
@@ -32,7 +32,9 @@ class Chosen:
         dropout: of the encoder.
         likelihood: of the counts, as scvi-tools calls it.
         lr: learning rate of the networks.
-        warmup: share of the epochs over which the weight of KL rises to one.
+        warmup: epochs over which the weight of KL rises to one, as a share of all; above one, it does not get there.
+        normalisation: of the hidden layers.
+        encode_batches: whether the encoder is told the batch too, not only the decoder.
     """
 
     size: int
@@ -42,6 +44,8 @@ class Chosen:
     likelihood: str = "nb"
     lr: float = 1e-3
     warmup: float = 1 / 3
+    normalisation: Literal["batch", "layer"] = "batch"
+    encode_batches: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,3 +97,23 @@ def hyperparameters(chosen: Chosen | ChosenPoli | None) -> Any:
     if chosen is None:
         return "those of the package"
     return {name: value for name, value in asdict(chosen).items() if name != "size"}
+
+
+def network(chosen: Chosen) -> dict[str, Any]:
+    """Return what scvi-tools' models call these hyperparameters; nothing where they are its defaults, which some models cannot vary."""
+    settings: dict[str, Any] = {
+        "n_hidden": chosen.hidden,
+        "n_layers": chosen.layers,
+        "dropout_rate": chosen.dropout,
+        "gene_likelihood": chosen.likelihood,
+    }
+    if chosen.normalisation == "layer":
+        settings |= {"use_layer_norm": "both", "use_batch_norm": "none"}
+    if chosen.encode_batches:
+        settings["encode_covariates"] = True
+    return settings
+
+
+def warmup_epochs(chosen: Chosen | ChosenPoli, epochs: int) -> int:
+    """Return over how many epochs the weight of KL rises to one."""
+    return max(1, round(chosen.warmup * epochs))

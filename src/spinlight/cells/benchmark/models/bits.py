@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from spinlight._checks import require_extra
-from spinlight.cells.benchmark.chosen import BATCH_SIZE, LIKELIHOOD_DRAWS, Chosen, ChosenPrior, hyperparameters
+from spinlight.cells.benchmark.chosen import (
+    BATCH_SIZE,
+    LIKELIHOOD_DRAWS,
+    Chosen,
+    ChosenPrior,
+    hyperparameters,
+    network,
+    warmup_epochs,
+)
 from spinlight.cells.benchmark.models.base import BATCH, Embedded, Embedding, FitTask, HeldOut
 
 if TYPE_CHECKING:
@@ -63,16 +71,13 @@ class Bits(Embedding):
         model = QBMVAE(
             cells,
             n_latent=task.size,
-            n_hidden=self.chosen.hidden,
-            n_layers=self.chosen.layers,
-            dropout_rate=self.chosen.dropout,
-            gene_likelihood=self.chosen.likelihood,  # type: ignore[arg-type]  # checked there
             prior=BernoulliPrior(task.size) if self.prior == "bernoulli" else None,
+            **network(self.chosen),
         )
         plan = {
             "lr": self.chosen.lr,
             "prior_lr": self.chosen_prior.lr,
-            "n_epochs_kl_warmup": max(1, round(self.chosen.warmup * task.epochs)),
+            "n_epochs_kl_warmup": warmup_epochs(self.chosen, task.epochs),
         }
         seconds = train(model, task, plan)
         latent: Any = model.get_latent_representation(representation=self.chosen_prior.representation)  # type: ignore[arg-type]

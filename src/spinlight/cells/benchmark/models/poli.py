@@ -18,7 +18,7 @@ from scipy import sparse
 
 from spinlight._checks import require_extra
 from spinlight._errors import MissingExtraError
-from spinlight.cells.benchmark.chosen import BATCH_SIZE, ChosenPoli, hyperparameters
+from spinlight.cells.benchmark.chosen import BATCH_SIZE, ChosenPoli, hyperparameters, warmup_epochs
 from spinlight.cells.benchmark.models.base import BATCH, Embedded, Embedding, FitTask
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class Poli(Embedding):
     def _plan(self, epochs: int) -> dict[str, Any]:
         if self.chosen is None:
             return {}
-        return {"lr": self.chosen.lr, "alpha_epoch_anneal": max(1, round(self.chosen.warmup * epochs))}
+        return {"lr": self.chosen.lr, "alpha_epoch_anneal": warmup_epochs(self.chosen, epochs)}
 
 
 def _scarches_models(anndata: ModuleType) -> Any:

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from spinlight._checks import require_extra
-from spinlight.cells.benchmark.chosen import BATCH_SIZE, LIKELIHOOD_DRAWS, Chosen, hyperparameters
+from spinlight.cells.benchmark.chosen import (
+    BATCH_SIZE,
+    LIKELIHOOD_DRAWS,
+    Chosen,
+    hyperparameters,
+    network,
+    warmup_epochs,
+)
 from spinlight.cells.benchmark.models.base import BATCH, Embedded, Embedding, FitTask, HeldOut
 from spinlight.cells.evaluation import log_normalized
 
@@ -93,18 +100,12 @@ class Variational(Embedding):
     def _network(self) -> dict[str, Any]:
         if self.chosen is None:
             return {}
-        chosen = self.chosen
-        return {
-            "n_hidden": chosen.hidden,
-            "n_layers": chosen.layers,
-            "dropout_rate": chosen.dropout,
-            "gene_likelihood": chosen.likelihood,
-        } | ({"log_variational": False} if self._normal else {})
+        return network(self.chosen) | ({"log_variational": False} if self._normal else {})
 
     def _plan(self, epochs: int) -> dict[str, Any]:
         if self.chosen is None:
             return {}
-        return {"lr": self.chosen.lr, "n_epochs_kl_warmup": max(1, round(self.chosen.warmup * epochs))}
+        return {"lr": self.chosen.lr, "n_epochs_kl_warmup": warmup_epochs(self.chosen, epochs)}
 
     def _held_out(self, model: Any, task: FitTask) -> HeldOut:
         rows = BATCH_SIZE * model.adata.n_vars
