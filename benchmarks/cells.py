@@ -1,10 +1,15 @@
-"""Single cells: what an epoch of a QBM-VAE costs, and what a query that is mapped onto it is taken for."""
+"""Single cells: what an epoch of a QBM-VAE costs, what a query that is mapped onto it is taken for, and its latent space beside others.
+
+The hyperparameters of all models are chosen first (`--rows 'tuning/*'`, then `--rows 'sizes/*'`), on one set; then all are compared
+(`--rows 'latent/*'`).
+"""
 
 from __future__ import annotations
 
 import sys
 
 import cell_epochs
+import cell_latents
 import cell_mapping
 import cell_tuning
 import harness
@@ -12,7 +17,7 @@ import harness
 
 def cases() -> list[harness.Case]:
     """Return every case, the short ones first."""
-    return [*cell_epochs.cases(), *cell_mapping.cases(), *cell_tuning.cases()]
+    return [*cell_epochs.cases(), *cell_mapping.cases(), *cell_tuning.cases(), *cell_latents.cases()]
 
 
 if __name__ == "__main__":
