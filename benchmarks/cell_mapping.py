@@ -38,7 +38,7 @@ NETWORK = {
 """What scvi-tools' guide to scArches gives every model of a reference."""
 
 MODELS = {"QBM-VAE": (QBMVAE, 3e-3), "scVI + scArches": (scvi.model.SCVI, 1e-3)}
-"""Each model with the learning rate of its reference."""
+"""Each model with its learning rate, of reference and query."""
 
 
 def cases() -> list[Case]:
@@ -85,7 +85,8 @@ def _accuracy(cells: AnnData, name: str, batch: str, seed: int, epochs: tuple[in
         model = kind(reference, n_latent=SIZE, **NETWORK)
         model.train(epochs[0], plan_kwargs={"lr": rate, "n_epochs_kl_warmup": max(1, epochs[0] // 3)}, **options)
         mapped = kind.load_query_data(query, model, accelerator="cpu")
-        mapped.train(epochs[1], plan_kwargs={"weight_decay": 0.0}, **options)
+        warmup = {"n_epochs_kl_warmup": max(1, epochs[1] // 3)}
+        mapped.train(epochs[1], plan_kwargs={"lr": rate, "weight_decay": 0.0} | warmup, **options)
     nearest = KNeighborsClassifier(NEIGHBOURS).fit(model.get_latent_representation(), reference.obs[LABEL].astype(str))
     labels = query.obs[LABEL].astype(str).to_numpy()
     known = np.isin(labels, nearest.classes_)

@@ -1,7 +1,8 @@
 """An epoch over cells that do not fit into memory: a million of them, read from their file by scvi-tools' own loader.
 
 Every size trains in a process of its own, from an .h5ad file that `atlas.py` makes in a temporary folder; the peak is that of the
-process's resident memory, libraries and all. The first size warms up and is not counted. Seeds are not repeated: a row is one run.
+process's resident memory, libraries and all. Two batches warm a process up and are not counted; starting the trainer and the last
+estimate of log Z are. The file has just been written, and may lie in the system's cache. Seeds are not repeated: a row is one run.
 """
 
 from __future__ import annotations

@@ -56,7 +56,8 @@ def test_every_likelihood_and_dispersion_trains_and_bounds_the_likelihood(
     if likelihood == "normal":
         cells.X = np.log1p(cells.X)
     found = fitted(cells, gene_likelihood=likelihood, dispersion=dispersion)
-    assert found.module.px_r.shape if dispersion != "gene-cell" else True
+    shapes = {"gene": (24,), "gene-batch": (24, 2), "gene-label": (24, 3)}
+    assert getattr(getattr(found.module, "px_r", None), "shape", None) == shapes.get(dispersion)
     bound = found.get_log_likelihood(draws=20)
     assert bound.per_row.shape == (90,)
     assert bound.value > float(found.get_elbo()) - 1.0  # L_20 rises from L_1, the ELBO, but for the noise of one draw
@@ -88,7 +89,12 @@ def test_covariates_and_size_factors_reach_the_decoder(cells: AnnData, observed:
         torch.manual_seed(0)
         now = float(found.get_reconstruction_error(cells)["reconstruction_loss"])
         assert (then != now) == (observed or column != "size")
-    assert np.isfinite(found.get_log_likelihood(draws=3).value)
+    one, other = (found.get_log_likelihood(draws=3, seed=0).per_row for _ in range(2))
+    assert torch.equal(one, other)
+    assert bool(one.isfinite().all())
+    cells.obs["age"] = np.nan
+    with pytest.raises(InvalidDataError, match="'age' has no value"):
+        found.get_elbo(cells.copy())
 
 
 @pytest.mark.parametrize(
@@ -163,7 +169,7 @@ def test_new_cells_have_library_sizes_of_the_old_and_a_seed(trained: QBMVAE) -> 
 
 def test_new_cells_of_a_batch_are_of_that_batch(model: QBMVAE) -> None:
     assert set(model.generate_cells(20, batch="second", seed=0).obs["batch"]) == {"second"}
-    with pytest.raises(UnknownNameError, match="there is no batch 'third'; batches: first, second"):
+    with pytest.raises(UnknownNameError, match="no cells of a batch 'third'; batches: first, second"):
         model.generate_cells(20, batch="third")
 
 
@@ -182,8 +188,9 @@ def test_minified_data_give_the_latent_and_the_expression_of_before(cells: AnnDa
     np.testing.assert_allclose(model.get_cell_energy(), energy, atol=1e-4)
     np.testing.assert_allclose(model.get_normalized_expression(n_samples=200, return_numpy=True), expression, atol=0.02)
     assert model.generate_cells(5, seed=0).X.sum() > 0
-    with pytest.raises(ValueError, match="minified"):
-        model.get_elbo()
+    for refused in (model.get_elbo, model.get_log_likelihood, model.get_marginal_ll):
+        with pytest.raises(ValueError, match="minified"):
+            refused()
     model.save(str(tmp_path / "model"), save_anndata=True)
     loaded = QBMVAE.load(str(tmp_path / "model"), accelerator="cpu")
     np.testing.assert_allclose(loaded.get_latent_representation(), latent, atol=1e-6)
@@ -205,6 +212,8 @@ def test_a_query_of_a_new_batch_is_mapped_without_a_change_to_the_reference(make
         assert torch.equal(value, before[name])
     assert mapped.get_log_partition() == known
     assert mapped.get_latent_representation().shape == (60, 6)
+    with pytest.raises(UnknownNameError, match="no cells of a batch 'first'; batches: third"):
+        mapped.generate_cells(5, batch="first")
     np.testing.assert_allclose(
         mapped.get_latent_representation(reference.adata.copy()), reference.get_latent_representation(), atol=1e-5
     )
@@ -271,6 +280,10 @@ def test_labels_are_not_learned_from_unless_they_are_asked_for(
         model.predict()
     with pytest.raises(InvalidSettingError, match="unlabeled_category"):
         fitted(make_cells(), label_weight=50.0)
+    unlabelled = make_cells()
+    unlabelled.obs["kind"] = "unknown"
+    with pytest.raises(InvalidSettingError, match="cells of two labels"):
+        fitted(unlabelled, setup={"unlabeled_category": "unknown"}, label_weight=50.0)
     with pytest.raises(InvalidSettingError, match="give labels_key too"):
         fitted(make_cells(), setup={"labels_key": None, "unlabeled_category": "unknown"})
     relabelled = make_cells()

@@ -13,7 +13,7 @@ from scvi.model.base import BaseModelClass
 from scvi.module._constants import MODULE_KEYS
 from torch import Tensor
 
-from spinlight._errors import UnknownNameError
+from spinlight._errors import InvalidStateError, UnknownNameError
 from spinlight._random import Seed, derive_seed, resolve_seed, uniform
 from spinlight.cells.settings import LATENT
 from spinlight.ising import SupportsDraw
@@ -45,14 +45,19 @@ def generate_cells(
 
 def _templates(model: BaseModelClass, count: int, batch: str | None, random: np.random.Generator) -> NDArray[np.intp]:
     """Return cells of the model, drawn with replacement, that lend batch, covariates and library size."""
+    if model.adata is None:
+        raise InvalidStateError(
+            "new cells take batch and library size from cells of the model, which has none; load it with adata"
+        )
     if batch is None:
         return random.integers(model.adata.n_obs, size=count)
     state = model.adata_manager.get_state_registry(REGISTRY_KEYS.BATCH_KEY)
-    names = list(state.categorical_mapping)
-    if batch not in names:
-        raise UnknownNameError(f"there is no batch {batch!r}; batches: {', '.join(map(str, names))}")
     codes = np.asarray(model.adata_manager.get_from_registry(REGISTRY_KEYS.BATCH_KEY)).ravel()
-    return random.choice(np.flatnonzero(codes == names.index(batch)), size=count)
+    # A model that a query was mapped onto knows batches of which it has no cells.
+    names = {str(name): code for code, name in enumerate(state.categorical_mapping) if (codes == code).any()}
+    if str(batch) not in names:
+        raise UnknownNameError(f"there are no cells of a batch {batch!r}; batches: {', '.join(names)}")
+    return random.choice(np.flatnonzero(codes == names[str(batch)]), size=count)
 
 
 def _decoded(model: BaseModelClass, chosen: NDArray[np.intp], zeta: Tensor) -> sparse.csr_matrix:

@@ -12,6 +12,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 from scvi import REGISTRY_KEYS
 from scvi.model.base import RNASeqMixin, VAEMixin
+from scvi.utils import unsupported_if_adata_minified
 from torch import Tensor
 
 from spinlight._checks import positive_integer
@@ -119,6 +120,7 @@ class BitsMixin(RNASeqMixin, VAEMixin):  # type: ignore[misc]  # scvi-tools carr
         index = cells if indices is None else cells[np.asarray(indices)]
         return pd.DataFrame(logits.softmax(1).numpy(), index=index, columns=names)
 
+    @unsupported_if_adata_minified  # type: ignore[untyped-decorator]
     def get_log_likelihood(
         self,
         adata: AnnData | None = None,
@@ -192,6 +194,14 @@ class BitsMixin(RNASeqMixin, VAEMixin):  # type: ignore[misc]  # scvi-tools carr
                 "weights='importance' needs a latent with a density, which bits have not; take weights='uniform'"
             )
         return super().get_normalized_expression(*arguments, **settings)
+
+    def get_aggregated_posterior(self, *_: Any, **__: Any) -> Any:
+        """Refuse scvi-tools' mixture of Gaussians or Student t's, which bits are not.
+
+        Raises:
+            InvalidSettingError: always.
+        """
+        raise InvalidSettingError("the posterior of bits has no density; compare samples by their energies or bits")
 
     def get_log_partition(self) -> LogPartition:
         """Return log Z of the prior with its standard error, the part of an ELBO's error that all cells share."""

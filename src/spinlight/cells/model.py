@@ -137,6 +137,8 @@ class QBMVAE(
                 "label_weight needs labels: setup_anndata(labels_key=..., unlabeled_category=...), the latter being what cells without "
                 "a label are called, now or in a query"
             )
+        if weight and self.summary_stats.n_labels < 3:  # the last is that of cells without one
+            raise InvalidSettingError("label_weight needs cells of two labels at least")
         return weight
 
     def _shapes(self, use_observed_lib_size: bool) -> dict[str, Any]:
@@ -273,8 +275,15 @@ class QBMVAE(
                 "take cells[:, model.adata.var_names]"
             )
         if adata is not None and adata is not self.adata and _get_adata_minify_type(adata) is None:
-            layer = self.registry_["setup_args"]["layer"]
-            (require_values if self.module.gene_likelihood == "normal" else require_counts)(adata, layer)
+            known = self.registry_["setup_args"]
+            require_columns(adata, batch_key=known["batch_key"], labels_key=known["labels_key"])
+            require_covariates(
+                adata,
+                size_factor=known["size_factor_key"],
+                groups=known["categorical_covariate_keys"],
+                numbers=known["continuous_covariate_keys"],
+            )
+            (require_values if self.module.gene_likelihood == "normal" else require_counts)(adata, known["layer"])
         return super()._validate_anndata(adata, copy_if_view)
 
 

@@ -14,6 +14,7 @@ from scvi.utils import unsupported_if_adata_minified
 from torch import Tensor, nn
 from torch.nn import functional
 
+from spinlight._checks import positive_integer
 from spinlight.cells.posterior import BitEncoder, SmoothedBits
 from spinlight.latent.base import Prior
 from spinlight.latent.relaxations.base import Relaxation
@@ -121,6 +122,7 @@ class QBMVAEModule(VAE):  # type: ignore[misc]  # scvi-tools carries no types
         return torch.distributions.kl_divergence(posterior, prior).sum(-1)
 
     @torch.no_grad()
+    @auto_move_data  # type: ignore[untyped-decorator]
     def log_weights(self, tensors: dict[str, Tensor], draws: int, generator: torch.Generator) -> Tensor:
         """Return log p(x, z) - log q(z | x) of several z ~ q(z | x) for each cell, but for log Z.
 
@@ -136,21 +138,30 @@ class QBMVAEModule(VAE):  # type: ignore[misc]  # scvi-tools carries no types
         Returns:
             float64, shape (draws, cells).
         """
-        inferred = self.inference(**self._get_inference_input(tensors, full_forward_pass=True), n_samples=draws)
+        inferred = self.inference(**self._get_inference_input(tensors, full_forward_pass=True))
         logits = inferred[MODULE_KEYS.QZ_KEY].logits.double().expand(draws, -1, -1)
         # float64: noise in steps of 2^-24 would draw a rare bit more often than log q says.
         noise = torch.rand(logits.shape, generator=generator, dtype=torch.float64, device=logits.device)
         bits = (noise < torch.sigmoid(logits)).to(logits)
         log_q = -functional.softplus((1 - 2 * bits) * logits).sum(-1)
         again = torch.rand(logits.shape, generator=generator, dtype=torch.float32, device=logits.device)
-        zeta = self.relaxation.smooth(bits, again)
-        if draws == 1:
-            zeta = zeta[0]
-        inferred = {**inferred, MODULE_KEYS.Z_KEY: zeta}
+        zeta, library = self.relaxation.smooth(bits, again), self._library(inferred, draws, generator)
+        inferred = {**inferred, MODULE_KEYS.Z_KEY: zeta, MODULE_KEYS.LIBRARY_KEY: library}
         generated = self.generative(**self._get_generative_input(tensors, inferred))
         log_p = _log_likelihood(tensors, generated).double().reshape(draws, -1)
         energy = self.prior.energy(bits.flatten(0, 1).to(zeta)).double().reshape(draws, -1)
         return log_p - energy - log_q + self._library_log_weights(inferred, generated)
+
+    def _library(self, inferred: dict[str, Any], draws: int, generator: torch.Generator) -> Tensor:
+        """Return log library sizes, shape (draws, cells, 1): the observed ones, or draws of their posterior."""
+        if self.use_observed_lib_size:
+            observed: Tensor = inferred[MODULE_KEYS.LIBRARY_KEY].expand(draws, -1, -1)
+            return observed
+        posterior = inferred[MODULE_KEYS.QL_KEY]
+        mean, scale = (part.expand(draws, -1, -1) for part in (posterior.loc, posterior.scale))
+        noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
+        found: Tensor = mean + scale * noise
+        return found
 
     def _library_log_weights(self, inferred: dict[str, Any], generated: dict[str, Any]) -> Tensor | float:
         if self.use_observed_lib_size:
@@ -169,6 +180,7 @@ class QBMVAEModule(VAE):  # type: ignore[misc]  # scvi-tools carries no types
     ) -> Tensor | float:
         """Return the importance-weighted bound on log p(x) of each cell of a mini-batch, under scvi-tools' name for it."""
         generator = torch.Generator(self.device).manual_seed(int(torch.randint(2**62, ())))
+        positive_integer("n_mc_samples", n_mc_samples)
         total = torch.tensor(-math.inf, dtype=torch.float64, device=self.device)
         for first in range(0, n_mc_samples, n_mc_samples_per_pass):
             draws = min(n_mc_samples_per_pass, n_mc_samples - first)
