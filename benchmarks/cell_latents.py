@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,10 @@ def _compared(each: Set, settings: Settings) -> list[Claim]:
                 run_trial(trial, store, reference, Shown(None, 1))
     found = {contender.name: contender for contender in contenders_of(data, trials, store, seeds)}
     seconds = time.perf_counter() - start
-    rows = [*_integration(each, found), *_priors(each, found), *_orders(each, found)]
+    failed = {trial.name: 1.0 for trial in trials if store.scored(trial) is None}
+    count = float(len(failed))
+    failures = (f"latent/{each.name}/fits that failed", (count, "fits", (count, count), 0.0, failed), {"sense": "most"})
+    rows = [failures, *_integration(each, found), *_ablation(each, found), *_priors(each, found), *_orders(each, found)]
     return [Claim(row, *rest, seconds=seconds, **more) for row, rest, more in rows]
 
 
@@ -134,8 +138,9 @@ def _integration(each: Set, found: Mapping[str, Contender]) -> Iterator[Row]:
     for words, ours, others in _contests(found):
         values = {name: found[name].values.get("scib_total", {}) for name in (ours, *others)}
         if not values[ours]:
-            return  # a set with one batch, or without labels
-        means = {name: sum(by_seed.values()) / len(by_seed) for name, by_seed in values.items() if by_seed}
+            continue  # a set with one batch, or without labels
+        complete = {name: by_seed for name, by_seed in values.items() if len(by_seed) >= len(values[ours])}
+        means = {name: _mean(by_seed) for name, by_seed in complete.items()}
         best = max((name for name in others if name in means), key=means.__getitem__)
         difference = paired_difference(values[ours], values[best])
         if difference is not None:
@@ -157,9 +162,23 @@ def _contests(found: Mapping[str, Contender]) -> Iterator[tuple[str, str, list[s
             yield words, ours, present
 
 
+def _ablation(each: Set, found: Mapping[str, Contender]) -> Iterator[Row]:
+    """Yield what the Boltzmann prior is worth by scIB, against independent bits and a Gaussian of the same size, whatever it is."""
+    for size, other, metric in product(_sizes(), ABLATION, ("scib_total", "scib_bio", "scib_batch")):
+        pair = [found[name].values.get(metric, {}) for name in (f"{OURS} {size}", f"{other} {size}") if name in found]
+        difference = paired_difference(*pair) if len(pair) > 1 else None
+        if difference is not None:
+            row = f"latent/{each.name}/{metric}, {OURS} {size} above {other} {size}"
+            yield row, (*_numbers(difference.interval, "scIB"), None, {}), {}
+
+
+def _sizes() -> list[int]:
+    return list(dict.fromkeys((COMMON, MODELS[OURS].size)))
+
+
 def _priors(each: Set, found: Mapping[str, Contender]) -> Iterator[Row]:
     """Yield how much likelier held-out cells are under the Boltzmann prior, log Z on its pessimistic side."""
-    for size in dict.fromkeys((COMMON, MODELS[OURS].size)):
+    for size in _sizes():
         rivals = [("bernoulli", size, 0.0), ("gaussian", size, None), ("gaussian", SMALLER, None)]
         for other, other_size, required in rivals:
             ours, theirs = found.get(f"{OURS} {size}"), found.get(f"{other} {other_size}")
