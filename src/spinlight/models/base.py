@@ -307,8 +307,8 @@ def unit_values(values: Tensor, units: int, *, like: Tensor) -> Tensor:
 
 def _within_unit(state: Tensor) -> bool:
     """Return whether all values lie in [0, 1], in one pass; NaN does not."""
-    low, high = torch.aminmax(state)
-    return bool((low >= 0) & (high <= 1))
+    low, high = (float(end) for end in torch.aminmax(state))
+    return 0 <= low <= high <= 1
 
 
 def equal_rows(draws: Draws, count: int, seed: int) -> Tensor:

@@ -79,7 +79,8 @@ class RestrictedBoltzmannMachine(AbstractBoltzmannMachine):
 
         Args:
             visible: 0/1, shape (..., num_visible).
-            hidden_logits: `hidden_logits(visible)`, where they are known already: the one matrix product.
+            hidden_logits: `hidden_logits(visible)`, where they are known already: the one matrix product, which has also looked
+                at the values of `visible`.
 
         Returns:
             The parameters' dtype, shape `visible.shape[:-1]`.
@@ -87,9 +88,10 @@ class RestrictedBoltzmannMachine(AbstractBoltzmannMachine):
         Raises:
             InvalidStateError: a last axis that is not `num_visible` long, or values outside [0, 1].
         """
+        if hidden_logits is not None:
+            return -(visible.to(self.weight) @ self.visible_bias) - functional.softplus(hidden_logits).sum(-1)
         state = unit_values(visible, self.num_visible, like=self.weight)
-        logits = self._hidden_logits(state) if hidden_logits is None else hidden_logits
-        return -(state @ self.visible_bias) - functional.softplus(logits).sum(-1)
+        return -(state @ self.visible_bias) - functional.softplus(self._hidden_logits(state)).sum(-1)
 
     def hidden_logits(self, visible: Tensor) -> Tensor:
         """Return the log odds of the hidden units, c_j + (v W)_j, shape (..., num_hidden).
