@@ -307,7 +307,7 @@ def unit_values(values: Tensor, units: int, *, like: Tensor) -> Tensor:
 
 def _within_unit(state: Tensor) -> bool:
     """Return whether all values lie in [0, 1], in one pass; NaN does not."""
-    low, high = (float(end) for end in torch.aminmax(state))
+    low, high = (float(end) for end in torch.aminmax(state.detach()))
     return 0 <= low <= high <= 1
 
 
