@@ -76,7 +76,7 @@ SETS = (
         ),
     ),
 )
-"""The set of tuning first; no other was looked at before the hyperparameters were chosen."""
+"""The set of tuning first."""
 
 
 def cases() -> list[Case]:

@@ -13,15 +13,13 @@ from dataclasses import replace
 from functools import partial
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from harness import Case, Claim, Settings
 from spinlight._threads import torch_threads
 from spinlight.cells import load_dataset
-from spinlight.cells.benchmark import chosen
 from spinlight.cells.benchmark.grid import Trial
 from spinlight.cells.benchmark.models.base import Embedding
-from spinlight.cells.benchmark.models.poli import Poli
-from spinlight.cells.benchmark.models.variational import Variational
 from spinlight.cells.benchmark.registry import MODELS
 from spinlight.cells.benchmark.sets import CellSet, prepare_sets
 from spinlight.cells.benchmark.settings import BenchmarkSettings, epochs_of
@@ -55,51 +53,39 @@ def cases() -> list[Case]:
 
 def _networks(name: str) -> list[Embedding]:
     """Return four networks with two ways to warm up."""
-    model = MODELS[name]
     return [
-        replace(
-            model,  # type: ignore[type-var]  # every model is a dataclass
-            name=f"{name}~{network['layers']}-{network['normalisation']}-{_words(warmup)}",
-            chosen=replace(model.chosen, **network, warmup=warmup),  # type: ignore[attr-defined]
-        )
+        _candidate(name, f"{network['layers']}-{network['normalisation']}", warmup=warmup, **network)
         for network, warmup in product(NETWORKS, WARMUPS)
     ]
 
 
 def _linear(name: str) -> list[Embedding]:
     """Return two depths of the encoder, two learning rates (that of its guide and its default) and two ways to warm up."""
-    model = MODELS[name]
-    assert isinstance(model, Variational)
     return [
-        replace(
-            model,
-            name=f"{name}~{layers}-lr{lr:g}-{_words(warmup)}",
-            chosen=replace(chosen.LDVAE, layers=layers, lr=lr, warmup=warmup),
-        )
+        _candidate(name, f"{layers}-lr{lr:g}", layers=layers, lr=lr, warmup=warmup)
         for layers, lr, warmup in product((1, 2), (1e-3, 5e-3), WARMUPS)
     ]
 
 
 def _poli(name: str) -> list[Embedding]:
     """Return two widths (its default and ours), two sizes of a batch's embedding and two ways to warm up."""
-    model = MODELS[name]
-    assert isinstance(model, Poli)
     return [
-        replace(
-            model,
-            name=f"{name}~{hidden or 'own'}-{embedding}-{_words(warmup)}",
-            chosen=replace(chosen.SCPOLI, hidden=hidden, embedding=embedding, warmup=warmup),
-        )
+        _candidate(name, f"{hidden or 'own'}-{embedding}", hidden=hidden, embedding=embedding, warmup=warmup)
         for hidden, embedding, warmup in product((None, 128), (5, 10), WARMUPS)
     ]
 
 
+def _candidate(name: str, words: str, *, warmup: float, **hyperparameters: Any) -> Embedding:
+    """Return a model with other hyperparameters, under a name that says which."""
+    model: Any = MODELS[name]  # every model is a dataclass
+    way = "third" if warmup < 1 else "double"
+    changed = replace(model.chosen, warmup=warmup, **hyperparameters)
+    found: Embedding = replace(model, name=f"{name}~{words}-{way}", chosen=changed)
+    return found
+
+
 def _as_chosen(name: str) -> list[Embedding]:
     return [MODELS[name]]
-
-
-def _words(warmup: float) -> str:
-    return "third" if warmup < 1 else "double"
 
 
 def _measured(make: Callable[[], Sequence[Embedding]], sizes: Sequence[int], settings: Settings) -> list[Claim]:

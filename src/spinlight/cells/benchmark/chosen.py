@@ -1,4 +1,6 @@
-"""The hyperparameters of every model, chosen on `immune_pbmc_4batch` alone and then left alone: the one place where they stand.
+"""The hyperparameters of every model: the one place where they stand.
+
+Starting values, until `benchmarks/cells.py --rows 'tuning/*'` has chosen them on `immune_pbmc_4batch` alone; then they are left alone.
 
 Changing a number here makes a new result of every trial that it enters; see `grid.fit_key`.
 """

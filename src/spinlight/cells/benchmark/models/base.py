@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spinlight.cells.benchmark.chosen import Chosen, ChosenPoli
 from spinlight.cells.benchmark.models.split import Split
 
 if TYPE_CHECKING:
@@ -118,3 +119,27 @@ class Embedding(ABC):
         Raises:
             MissingExtraError: its package is not installed.
         """
+
+
+class PackageModel(Embedding):
+    """A model of another package, with hyperparameters that were chosen or as it comes.
+
+    Args:
+        chosen: hyperparameters; None for those of the package, whose latent size is 10 in all of them.
+    """
+
+    chosen: Chosen | ChosenPoli | None
+
+    @property
+    def size(self) -> int:
+        """The chosen latent size, or the package's."""
+        return _PACKAGE_SIZE if self.chosen is None else self.chosen.size
+
+    @property
+    def fixed_size(self) -> bool:
+        """Whether it is of the package's size."""
+        return self.chosen is None
+
+
+_PACKAGE_SIZE = 10
+"""Of scvi-tools and of scarches."""

@@ -19,13 +19,10 @@ from scipy import sparse
 from spinlight._checks import require_extra
 from spinlight._errors import MissingExtraError
 from spinlight.cells.benchmark.chosen import BATCH_SIZE, ChosenPoli, hyperparameters, warmup_epochs
-from spinlight.cells.benchmark.models.base import BATCH, Embedded, Embedding, FitTask
+from spinlight.cells.benchmark.models.base import BATCH, Embedded, FitTask, PackageModel
 
 if TYPE_CHECKING:
     from anndata import AnnData
-
-_DEFAULT_SIZE = 10
-"""scarches' own latent size."""
 
 HINT = (
     "scPoli needs scarches, which is no dependency of spinlight and could not be imported ({}); "
@@ -34,7 +31,7 @@ HINT = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Poli(Embedding):
+class Poli(PackageModel):
     """`scarches.models.scPoli` without labels, trained as long as the others; it has no likelihood.
 
     Args:
@@ -46,16 +43,6 @@ class Poli(Embedding):
     name: str
     about: str
     chosen: ChosenPoli | None = None
-
-    @property
-    def size(self) -> int:
-        """The chosen latent size, or the package's."""
-        return _DEFAULT_SIZE if self.chosen is None else self.chosen.size
-
-    @property
-    def fixed_size(self) -> bool:
-        """Whether it is of the package's size."""
-        return self.chosen is None
 
     @property
     def settings(self) -> Mapping[str, Any]:

@@ -19,7 +19,7 @@ from spinlight.cells.benchmark.chosen import (
     network,
     warmup_epochs,
 )
-from spinlight.cells.benchmark.models.base import BATCH, Embedded, Embedding, FitTask, HeldOut
+from spinlight.cells.benchmark.models.base import BATCH, Embedded, FitTask, HeldOut, PackageModel
 from spinlight.cells.evaluation import log_normalized
 
 if TYPE_CHECKING:
@@ -28,12 +28,9 @@ if TYPE_CHECKING:
 _TERMS = 4_000_000
 """Values that a pass of the decoder computes at most in likelihoods."""
 
-_DEFAULT_SIZE = 10
-"""scvi-tools' own latent size."""
-
 
 @dataclass(frozen=True, kw_only=True)
-class Variational(Embedding):
+class Variational(PackageModel):
     """A model of scvi-tools.
 
     Args:
@@ -49,16 +46,6 @@ class Variational(Embedding):
     model: Literal["SCVI", "LinearSCVI"] = "SCVI"
     chosen: Chosen | None = None
     batches: bool = True
-
-    @property
-    def size(self) -> int:
-        """The chosen latent size, or the package's."""
-        return _DEFAULT_SIZE if self.chosen is None else self.chosen.size
-
-    @property
-    def fixed_size(self) -> bool:
-        """Whether it is of the package's size."""
-        return self.chosen is None
 
     @property
     def settings(self) -> Mapping[str, Any]:
