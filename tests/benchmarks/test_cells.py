@@ -1,0 +1,66 @@
+"""The benchmark of cells: the same effort for every model, and rows that say who is better, or that it cannot be told."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("scvi")
+
+import cell_latents
+import cell_tuning
+from spinlight.cells.benchmark.summary import Contender
+
+FIRST, OTHER = cell_latents.Set("some", first=True), cell_latents.Set("some")
+
+
+def contender(name: str, totals: list[float], bounds: list[float] | None = None) -> Contender:
+    """Return what seeds gave: scIB totals, and a held-out bound that is the same for five cells but for a small spread."""
+    model, size = name.split()
+    found = Contender(name, model, "", int(size), deterministic=False, values={"scib_total": dict(enumerate(totals))})
+    if bounds is not None:
+        found.bounds = {seed: bound + np.linspace(-0.1, 0.1, 5) for seed, bound in enumerate(bounds)}
+        found.values["held_out"], found.of = dict(enumerate(bounds)), "counts"
+    return found
+
+
+def rows(found, each) -> dict[str, bool]:
+    """Return which claims hold, by the ends of their names."""
+    made = cell_latents._integration(each, found), cell_latents._priors(each, found)
+    claims = [cell_latents.Claim(row, *rest, seconds=0.0, **more) for part in made for row, rest, more in part]
+    return {claim.row.rpartition("/")[2]: claim.holds for claim in claims}
+
+
+def test_every_model_has_eight_candidates_that_differ() -> None:
+    for name, make in (("scvi", cell_tuning._networks), ("ldvae", cell_tuning._linear), ("scpoli", cell_tuning._poli)):
+        made = make(name)
+        assert len({candidate.name for candidate in made}) == len({str(c.settings) for c in made}) == 8
+
+
+@pytest.mark.parametrize(("ours", "first", "elsewhere"), [(0.72, True, True), (0.69, False, True), (0.5, False, False)])
+def test_first_means_the_highest_mean_and_elsewhere_a_tie_will_do(ours: float, first: bool, elsewhere: bool) -> None:
+    found = {
+        each.name: each
+        for each in (contender("qbmvae 30", [ours, ours + 0.01, ours + 0.06]), contender("scvi 30", [0.70, 0.72, 0.74]))
+    }
+    assert rows(found, FIRST)["scIB total, size 30, above scvi 30"] is first
+    assert rows(found, OTHER)["scIB total, size 30, above scvi 30"] is elsewhere
+
+
+def test_a_rival_that_failed_with_some_seeds_is_not_taken_for_the_best() -> None:
+    found = {
+        each.name: each
+        for each in (contender("qbmvae 30", [0.7, 0.71]), contender("scvi 30", [0.6, 0.61]), contender("vae 30", [0.9]))
+    }
+    assert "scIB total, size 30, above scvi 30" in rows(found, FIRST)
+
+
+@pytest.mark.parametrize(("gain", "holds"), [(1.0, True), (0.0, False), (-1.0, False)])
+def test_the_boltzmann_prior_must_be_better_beyond_the_interval(gain: float, holds: bool) -> None:
+    independent = [-10.0, -11.0, -12.0]
+    ours = [bound + gain + noise for bound, noise in zip(independent, (-0.1, 0.0, 0.1))]
+    found = {
+        each.name: each
+        for each in (contender("qbmvae 30", [0.7] * 3, ours), contender("bernoulli 30", [0.7] * 3, independent))
+    }
+    assert rows(found, OTHER)["held-out bound, qbmvae 30 above bernoulli 30"] is holds
