@@ -112,7 +112,10 @@ class Ratio:
 
 
 def alternate(
-    contenders: Mapping[str, Callable[[int], float]], repeats: int, clock: Callable[[], float] = time.perf_counter
+    contenders: Mapping[str, Callable[[int], float]],
+    repeats: int,
+    clock: Callable[[], float] = time.perf_counter,
+    rest: float = 0.0,
 ) -> dict[str, list[float]]:
     """Return the rates, in work per second, of contenders that take turns.
 
@@ -123,12 +126,15 @@ def alternate(
         contenders: name -> function of a seed, which does the work and returns its amount.
         repeats: rounds that are timed.
         clock: seconds since some moment.
+        rest: seconds to wait before each: threads of a BLAS library go on spinning after its last product, and take a core from
+            whoever comes next.
     """
     for work in contenders.values():
         work(0)
     rates: dict[str, list[float]] = {name: [] for name in contenders}
     for seed in range(1, repeats + 1):
         for name, work in contenders.items():
+            time.sleep(rest)
             start = clock()
             amount = work(seed)
             rates[name].append(amount / (clock() - start))
