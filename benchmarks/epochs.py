@@ -54,7 +54,12 @@ def _epoch(settings: Settings) -> list[Claim]:
     for name in contenders:
         if not name.startswith("PCD"):
             continue
-        for peer, required in (("products", 0.75), ("products, new results", None), ("merged products", None), ("scikit-learn", 1.0)):
+        for peer, required in (
+            ("products", 0.75),
+            ("products, new results", None),
+            ("merged products", None),
+            ("scikit-learn", 1.0),
+        ):
             ratio = harness.paired_ratio(rates[name], rates[peer])
             row = f"epoch/rbm-784x500/{name}/{peer}"
             rows.append(Claim(row, ratio.median, "x", (ratio.lowest, ratio.highest), required, known, seconds))
