@@ -1,9 +1,10 @@
 """What an epoch of persistent contrastive divergence costs; a case of `benchmarks/learning.py`.
 
 A step multiplies five times: the hidden inputs of the data and of the chains, the chains' visible inputs, and both halves of the
-gradient. The bare products are these five by torch, on the same sizes, written into results that are there already: no memory is asked for.
-Merged, they are three, rows of data and of chains together, as ours takes them. Ours runs through `Batches`, `negatives.objective`, `backward` and
-an optimiser, as a user's loop does.
+gradient. The bare products are these five by torch, on the same sizes, written into results that are there already: no memory is
+asked for. Merged, they are three, rows of data and of chains together, as ours takes them. Ours runs through `Batches`,
+`negatives.objective`, `backward` and an optimiser, as a user's loop does; by hand, the same step is written out without any of these
+but `Batches` and the optimiser.
 """
 
 from __future__ import annotations
