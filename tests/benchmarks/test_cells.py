@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,8 @@ pytest.importorskip("scvi")
 
 import cell_latents
 import cell_tuning
+from harness import Settings
+from spinlight.cells.benchmark.grid import Trial
 from spinlight.cells.benchmark.summary import Contender
 
 FIRST, OTHER = cell_latents.Set("some", first=True), cell_latents.Set("some")
@@ -32,9 +36,25 @@ def rows(found, each) -> dict[str, bool]:
 
 
 def test_every_model_has_eight_candidates_that_differ() -> None:
-    for name, make in (("scvi", cell_tuning._networks), ("ldvae", cell_tuning._linear), ("scpoli", cell_tuning._poli)):
+    networks = [(name, cell_tuning._networks) for name in ("scvi", "vae", "qbmvae")]
+    for name, make in (*networks, ("ldvae", cell_tuning._linear), ("scpoli", cell_tuning._poli)):
         made = make(name)
         assert len({candidate.name for candidate in made}) == len({str(c.settings) for c in made}) == 8
+
+
+def test_the_best_three_by_one_seed_are_fitted_with_two_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    totals = {f"model {number}": 0.1 * number for number in range(8)}
+    bench = cell_tuning._Bench
+    monkeypatch.setattr(bench, "__init__", lambda self, quick: None)
+    monkeypatch.setattr(bench, "trial", lambda self, model, size, seed: Trial(None, model, size, seed, 1))
+    monkeypatch.setattr(bench, "values", lambda self, trial: {"scib_total": totals[trial.model.name] + trial.seed})
+    models = [SimpleNamespace(name=name) for name in totals]
+    claims = {claim.row: claim for claim in cell_tuning._tuned(lambda: models, Settings(seeds=1, quick=False))}
+    finals = [row for row in claims if row.endswith("/3 seeds")]
+    assert finals == [f"tuning/model {number}/30/3 seeds" for number in (7, 6, 5)]
+    assert len(claims) == 8 + 3
+    assert claims[finals[0]].value == pytest.approx(0.7 + 1)
+    assert claims[finals[0]].interval == pytest.approx((0.7, 2.7))
 
 
 @pytest.mark.parametrize(("ours", "first", "elsewhere"), [(0.72, True, True), (0.69, False, True), (0.5, False, False)])
