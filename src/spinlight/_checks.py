@@ -86,6 +86,13 @@ def fraction(name: str, value: object) -> float:
     return number
 
 
+def flag(name: str, value: object) -> bool:
+    """Return True or False; words would all count as true."""
+    if not isinstance(value, bool):
+        raise InvalidSettingError(f"{name} must be True or False, got {value!r}")
+    return value
+
+
 def instance(name: str, value: Kind, kind: type, description: str) -> Kind:
     """Return `value` if it is of a kind, described as in "a torch module"."""
     if not isinstance(value, kind):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from spinlight.cells import QBMVAE
 
 scvi = pytest.importorskip("scvi")
+callbacks = pytest.importorskip("lightning.pytorch.callbacks")
 
 
 def fitted(cells: AnnData, epochs: int = 3, callbacks: list[Any] | None = None, **settings: Any) -> QBMVAE:
@@ -266,6 +269,72 @@ def test_cells_with_other_genes_or_in_another_order_are_refused(
             getattr(model, getter)(wrong)
     right = others[:, ::-1][:, model.adata.var_names].copy()
     assert np.isfinite(np.asarray(getattr(model, getter)(right))).all()
+
+
+def test_a_model_is_neither_loaded_with_nor_mapped_onto_other_genes(
+    make_cells: Callable[..., AnnData], model: QBMVAE, tmp_path: Path
+) -> None:
+    from spinlight.cells import QBMVAE
+
+    model.save(str(tmp_path / "model"))
+    others = make_cells(30, seed=1)
+    for wrong in (others[:, ::-1].copy(), others[:, :20].copy()):
+        with pytest.raises(InvalidDataError, match="other genes than the model was made for, or in another order"):
+            QBMVAE.load(str(tmp_path / "model"), adata=wrong, accelerator="cpu")
+        for reference in (model, str(tmp_path / "model")):
+            with pytest.raises(InvalidDataError, match="prepare_query_anndata"):
+                QBMVAE.load_query_data(wrong.copy(), reference, accelerator="cpu")
+    wrong = others[:, ::-1][:, :20].copy()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that genes are missing
+        QBMVAE.prepare_query_anndata(wrong, model)
+    assert QBMVAE.load_query_data(wrong, model, accelerator="cpu").adata.var_names.equals(model.adata.var_names)
+
+
+def test_a_query_without_the_columns_of_the_model_is_told_which(
+    make_cells: Callable[..., AnnData], model: QBMVAE
+) -> None:
+    from spinlight.cells import QBMVAE
+
+    query = make_cells(30, seed=1)
+    del query.obs["batch"]
+    with pytest.raises(UnknownNameError, match="'batch' is no column of obs; columns: kind"):
+        QBMVAE.load_query_data(query, model, accelerator="cpu")
+
+
+def test_batches_that_are_fractions_are_refused(cells: AnnData) -> None:
+    from spinlight.cells import QBMVAE
+
+    cells.obs["batch"] = np.linspace(0, 1, cells.n_obs)
+    with pytest.raises(InvalidDataError, match="'batch' holds fractional numbers"):
+        QBMVAE.setup_anndata(cells, batch_key="batch")
+
+
+@pytest.mark.parametrize("name", ["normalize_logits", "use_observed_lib_size"])
+def test_words_are_no_answer_to_yes_or_no(cells: AnnData, name: str) -> None:
+    from spinlight.cells import QBMVAE
+
+    QBMVAE.setup_anndata(cells)
+    with pytest.raises(InvalidSettingError, match=f"{name} must be True or False, got 'no'"):
+        QBMVAE(cells, **{name: "no"})
+
+
+def test_what_makes_the_latent_cannot_be_set(cells: AnnData) -> None:
+    from spinlight.cells import QBMVAE
+
+    QBMVAE.setup_anndata(cells)
+    with pytest.raises(InvalidSettingError, match="latent_distribution, n_batch cannot be set"):
+        QBMVAE(cells, latent_distribution="ln", n_batch=3)
+
+
+class _Leaver(callbacks.Callback):
+    def on_train_epoch_end(self, *_: object) -> None:
+        sys.exit(3)
+
+
+def test_an_exit_in_a_callback_is_no_interrupt(cells: AnnData) -> None:
+    with pytest.raises(SystemExit):
+        fitted(cells, epochs=1, callbacks=[_Leaver()])
 
 
 @pytest.mark.parametrize("getter", ["get_latent_representation", "get_cell_energy", "get_elbo", "get_log_likelihood"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import pytest
 import torch
@@ -141,6 +142,19 @@ def test_processes_that_train_together_have_chains_of_their_own() -> None:
     phases = [PersistentContrastiveDivergence(chains=40, seed=11) for _ in range(3)]
     phases[1].branch(0)
     phases[2].branch(1)
+    rows = [phase.negative(machine, data) for phase in phases]
+    assert not torch.equal(rows[0], rows[1])
+    assert not torch.equal(rows[1], rows[2])
+
+
+@pytest.mark.parametrize("sampler", [Gibbs(progress=False), TEMPERING])
+def test_chains_under_way_part_where_processes_go_on_together(sampler: Any) -> None:
+    machine, data = machine_of(), exact_rows(machine_of(5), 30)
+    phases = [PersistentContrastiveDivergence(sampler, chains=40, seed=11) for _ in range(3)]
+    phases[0].negative(machine, data)
+    for number, phase in enumerate(phases[1:]):
+        phase.load_state_dict(phases[0].state_dict())
+        phase.branch(number)
     rows = [phase.negative(machine, data) for phase in phases]
     assert not torch.equal(rows[0], rows[1])
     assert not torch.equal(rows[1], rows[2])

@@ -126,7 +126,11 @@ def require_cells(
         )
     require_columns(cells, batch_key=batch_key, labels_key=labels_key)
     if batch_key is not None:
-        _require_batches(cells, batch_key)
+        require_groups(cells, batch_key)
+        if cells.obs[batch_key].nunique() == cells.n_obs:  # from which a decoder learns nothing
+            raise InvalidDataError(
+                f"the batch key {batch_key!r} has another value for each of {cells.n_obs} cells; name a column of groups"
+            )
     require_counts(cells, layer)
 
 
@@ -159,16 +163,16 @@ def _require_column(cells: AnnData, use: str, key: str) -> None:
         )
 
 
-def _require_batches(cells: AnnData, key: str) -> None:
-    """Refuse fractional numbers, and as many batches as cells, from which a decoder learns nothing."""
+def require_groups(cells: AnnData, key: str) -> None:
+    """Refuse a batch key whose column holds fractional numbers, which are no groups.
+
+    Raises:
+        InvalidDataError: floating-point values.
+    """
     column = cells.obs[key]
     if column.dtype.kind == "f":
         raise InvalidDataError(
             f"the batch key {key!r} holds fractional numbers, of type {column.dtype}; name a column of groups"
-        )
-    if column.nunique() == cells.n_obs:
-        raise InvalidDataError(
-            f"the batch key {key!r} has another value for each of {cells.n_obs} cells; name a column of groups"
         )
 
 

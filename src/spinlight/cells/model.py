@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any, Literal, get_args
 
@@ -19,9 +21,15 @@ from scvi.model.base import (
     UnsupervisedTrainingMixin,
 )
 
-from spinlight._checks import fraction, instance, nonnegative_number, positive_integer
+from spinlight._checks import flag, fraction, instance, nonnegative_number, positive_integer
 from spinlight._errors import InvalidDataError, InvalidSettingError
-from spinlight.cells.data import require_columns, require_counts, require_covariates, require_values
+from spinlight.cells.data import (
+    require_columns,
+    require_counts,
+    require_covariates,
+    require_groups,
+    require_values,
+)
 from spinlight.cells.getters import BitsMixin
 from spinlight.cells.module import QBMVAEModule
 from spinlight.cells.plan import BoltzmannTrainingPlan
@@ -30,13 +38,26 @@ from spinlight.latent.base import Prior
 from spinlight.latent.relaxations.base import Relaxation
 from spinlight.models import BoltzmannMachine
 from spinlight.training import AnnealedImportance
-from spinlight.training.interrupts import StopOnInterrupt
+from spinlight.training.interrupts import StopOnInterrupt, is_interrupt
 
 GeneLikelihood = Literal["nb", "zinb", "poisson", "normal"]
 Dispersion = Literal["gene", "gene-batch", "gene-label", "gene-cell"]
 
 BITS = 128
 """Latent bits by default."""
+
+_OURS = {
+    "n_input",
+    "n_batch",
+    "n_labels",
+    "n_continuous_cov",
+    "n_cats_per_cov",
+    "latent_distribution",
+    "use_size_factor_key",
+    "library_log_means",
+    "library_log_vars",
+}
+"""What `scvi.module.VAE` takes and a user cannot choose."""
 
 
 class QBMVAE(
@@ -108,20 +129,25 @@ class QBMVAE(
     ) -> None:
         super().__init__(adata, registry)
         latent = _prior(prior, n_latent)
+        if taken := _OURS & network.keys():
+            raise InvalidSettingError(
+                f"{', '.join(sorted(taken))} cannot be set: the latent is of bits, and the data say how many genes, batches and labels "
+                "there are"
+            )
         if adata is not None and self.minified_data_type is None:
             _require_data_of(gene_likelihood, adata, self.registry_["setup_args"]["layer"])
         self.module = self._module_cls(
             self.summary_stats.n_vars,
             latent,
             SpikeAndExponential() if relaxation is None else _relaxation(relaxation),
-            normalized_logits=normalize_logits,
+            normalized_logits=flag("normalize_logits", normalize_logits),
             label_weight=self._label_weight(label_weight),
             n_hidden=positive_integer("n_hidden", n_hidden),
             n_layers=positive_integer("n_layers", n_layers),
             dropout_rate=fraction("dropout_rate", dropout_rate),
             dispersion=_one_of("dispersion", dispersion, Dispersion),
             gene_likelihood=_one_of("gene_likelihood", gene_likelihood, GeneLikelihood),
-            use_observed_lib_size=use_observed_lib_size,
+            use_observed_lib_size=flag("use_observed_lib_size", use_observed_lib_size),
             **({"log_variational": gene_likelihood != "normal"} | self._shapes(use_observed_lib_size) | network),
         )
         self.module.minified_data_type = self.minified_data_type
@@ -208,6 +234,8 @@ class QBMVAE(
             unlabeled_category is not None and kwargs.get("allow_missing_labels") and labels_key not in adata.obs
         )
         require_columns(adata, batch_key=batch_key, labels_key=None if filled_in else labels_key)
+        if batch_key is not None:
+            require_groups(adata, batch_key)
         require_covariates(
             adata, size_factor=size_factor_key, groups=categorical_covariate_keys, numbers=continuous_covariate_keys
         )
@@ -252,10 +280,40 @@ class QBMVAE(
             try:
                 callbacks = [*(settings.pop("callbacks", None) or ()), stop]
                 super().train(max_epochs=max_epochs, callbacks=callbacks, **settings)
-            except SystemExit as error:  # what Lightning makes of an interrupt
+            except SystemExit as error:
+                if not is_interrupt(error):
+                    raise
                 self.module.eval()
                 self.is_trained_ = True
                 raise KeyboardInterrupt("training was interrupted") from error
+
+    @classmethod
+    def load(cls, *arguments: Any, **settings: Any) -> QBMVAE:
+        """Return a saved model with its cells, as `scvi.model.SCVI.load` does.
+
+        Args:
+            arguments: those of `scvi.model.SCVI.load`: the folder, then the cells.
+            settings: the same, by name.
+
+        Raises:
+            InvalidDataError: cells with other genes, or in another order.
+        """
+        with _same_genes():
+            return super().load(*arguments, **settings)  # type: ignore[no-any-return]
+
+    @classmethod
+    def load_query_data(cls, *arguments: Any, **settings: Any) -> QBMVAE:
+        """Return a model of new cells that a trained reference is mapped onto, as `scvi.model.SCVI.load_query_data` does.
+
+        Args:
+            arguments: those of `scvi.model.SCVI.load_query_data`: the new cells, then the reference or its folder.
+            settings: the same, by name.
+
+        Raises:
+            InvalidDataError: cells with other genes, or in another order; `QBMVAE.prepare_query_anndata` puts them into the reference's.
+        """
+        with _same_genes():
+            return super().load_query_data(*arguments, **settings)  # type: ignore[no-any-return]
 
     def _training_mode(self) -> None:
         """Let the networks learn, also those of a loaded model, which scvi-tools leaves in evaluation mode.
@@ -285,6 +343,25 @@ class QBMVAE(
             )
             (require_values if self.module.gene_likelihood == "normal" else require_counts)(adata, known["layer"])
         return super()._validate_anndata(adata, copy_if_view)
+
+
+@contextmanager
+def _same_genes() -> Iterator[None]:
+    """Refuse cells of other genes, or in another order, which scvi-tools only warns of and then takes for the model's."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=_OTHER_GENES)
+        try:
+            yield
+        except UserWarning as warning:
+            if not str(warning).startswith(_OTHER_GENES):
+                raise
+            raise InvalidDataError(
+                "these cells have other genes than the model was made for, or in another order; take "
+                "cells[:, genes_of_the_model], or QBMVAE.prepare_query_anndata(cells, model) where some are missing"
+            ) from None
+
+
+_OTHER_GENES = "`var_names` for the loaded `model` does not match"
 
 
 def _prior(prior: Prior | None, bits: int | None) -> Prior:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -203,6 +203,12 @@ class PersistentContrastiveDivergence(NegativePhase):
     def settings(self) -> dict[str, Any]:
         """Return the chains, the sweeps and the seed."""
         return {"chains": self.chains, "sweeps": self.sweeps} | super().settings()
+
+    def branch(self, number: int) -> None:
+        """Take streams of its own, chains that are under way too: they part from where they stand."""
+        super().branch(number)
+        if self._state is not None:
+            self._state = replace(self._state, seed=derive_seed(self._seed, self._state.seed >> 1))
 
     def _require_size(self, found: int, wanted: int) -> None:
         if found != wanted:

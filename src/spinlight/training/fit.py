@@ -26,7 +26,7 @@ from spinlight._errors import FileFormatError, InvalidSettingError, InvalidState
 from spinlight._plain import plain
 from spinlight._results import Results
 from spinlight.samplers import Sampler
-from spinlight.training.interrupts import InterruptedFitError, StopOnInterrupt, StoppedBetweenBatchesError
+from spinlight.training.interrupts import InterruptedFitError, StopOnInterrupt, StoppedBetweenBatchesError, is_interrupt
 from spinlight.training.likelihood import LogLikelihood, data_rows, log_likelihood
 from spinlight.training.monitors import GradientMonitor, LikelihoodMonitor
 from spinlight.training.partition import AnnealedImportance, PartitionEstimator
@@ -217,7 +217,9 @@ def _train(
         )
         try:
             trainer.fit(task, datamodule=data, ckpt_path=folder / CHECKPOINT if resume else None, weights_only=True)
-        except SystemExit as error:  # what Lightning makes of an interrupt
+        except SystemExit as error:
+            if not is_interrupt(error):
+                raise
             raise KeyboardInterrupt from error
 
 

@@ -12,6 +12,11 @@ from typing import Any
 from lightning.pytorch.callbacks import Callback
 
 
+def is_interrupt(error: SystemExit) -> bool:
+    """Return whether Lightning made this of Ctrl-C, rather than someone's `sys.exit` in a callback."""
+    return isinstance(error.__context__, KeyboardInterrupt)
+
+
 class InterruptedFitError(KeyboardInterrupt):
     """Ctrl-C during a fit.
 

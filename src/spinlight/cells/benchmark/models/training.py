@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import Callback
 
 from spinlight.cells.benchmark.chosen import BATCH_SIZE
 from spinlight.cells.benchmark.models.base import FitTask
-from spinlight.training.interrupts import StopOnInterrupt
+from spinlight.training.interrupts import StopOnInterrupt, is_interrupt
 from spinlight.training.quiet import quiet_training
 
 _VALIDATE_EVERY = 5
@@ -40,7 +40,9 @@ def train(model: Any, task: FitTask, plan: Mapping[str, Any]) -> float:
                 enable_progress_bar=False,
                 callbacks=[stop, _Epochs(task.on_epoch)],
             )
-        except SystemExit as error:  # what Lightning makes of an interrupt
+        except SystemExit as error:
+            if not is_interrupt(error):
+                raise
             raise KeyboardInterrupt("training was interrupted") from error
     return time.perf_counter() - started
 
