@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import torch
 from anndata import AnnData
@@ -299,7 +299,7 @@ class QBMVAE(
             InvalidDataError: cells with other genes, or in another order.
         """
         with _same_genes():
-            return super().load(*arguments, **settings)  # type: ignore[no-any-return]
+            return cast("QBMVAE", super().load(*arguments, **settings))
 
     @classmethod
     def load_query_data(cls, *arguments: Any, **settings: Any) -> QBMVAE:
@@ -313,7 +313,7 @@ class QBMVAE(
             InvalidDataError: cells with other genes, or in another order; `QBMVAE.prepare_query_anndata` puts them into the reference's.
         """
         with _same_genes():
-            return super().load_query_data(*arguments, **settings)  # type: ignore[no-any-return]
+            return cast("QBMVAE", super().load_query_data(*arguments, **settings))
 
     def _training_mode(self) -> None:
         """Let the networks learn, also those of a loaded model, which scvi-tools leaves in evaluation mode.
