@@ -53,6 +53,26 @@ def test_all_models_get_one_seed_before_any_gets_the_next(data: CellSet) -> None
     ]
 
 
+@pytest.mark.parametrize(
+    ("asked", "epochs"),
+    [
+        (None, {"scvi": 200, "scvi-defaults": 400, "ldvae-defaults": 400, "scpoli-defaults": 100}),
+        (3, {"scvi": 3, "scvi-defaults": 3, "scpoli-defaults": 3}),
+    ],
+)
+def test_defaults_of_a_package_are_its_epochs_too(data: CellSet, asked: int | None, epochs: dict[str, int]) -> None:
+    settings = BenchmarkSettings(models=tuple(epochs), sizes=(4,), seeds=1, epochs=asked)
+    trials = plan_trials([data], models_named(settings.models), settings)
+    assert {one.model.name: one.epochs for one in trials} == epochs
+
+
+@pytest.mark.filterwarnings("ignore:The default number of maximum epochs")
+def test_epochs_of_scvi_tools_are_those_of_its_own_heuristic() -> None:
+    heuristic = pytest.importorskip("scvi.model._utils").get_max_epochs_heuristic
+    for cells in (10, 19_999, 20_000, 30_000, 1_000_000, 30_000_000):
+        assert MODELS["scvi-defaults"].own_epochs(cells) == heuristic(cells)
+
+
 def test_an_impossible_size_is_refused(data: CellSet) -> None:
     settings = BenchmarkSettings(models=("pca",), sizes=(24,))
     with pytest.raises(InvalidSettingError, match="pca has at most 23 components"):

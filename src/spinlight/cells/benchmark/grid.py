@@ -79,12 +79,17 @@ def plan_trials(sets: Sequence[CellSet], models: Sequence[Embedding], settings: 
             if reason := model.refusal(data.cells.n_obs, data.cells.n_vars, size):
                 raise InvalidSettingError(f"{data.name}: {reason}, and size {size} was asked for")
     return [
-        Trial(data, model, size, seed, epochs_of(settings, data.cells.n_obs))
+        Trial(data, model, size, seed, _epochs(settings, model, data.cells.n_obs))
         for data in sets
         for seed in range(settings.seeds)
         for model, size in contenders
         if seed == 0 or not model.deterministic
     ]
+
+
+def _epochs(settings: BenchmarkSettings, model: Embedding, cells: int) -> int:
+    own = model.own_epochs(cells) if settings.epochs is None else None
+    return epochs_of(settings, cells) if own is None else own
 
 
 def sizes_of(model: Embedding, settings: BenchmarkSettings) -> list[int]:

@@ -104,6 +104,10 @@ class Embedding(ABC):
     def settings(self) -> Mapping[str, Any]:
         """What decides a fit beside its task, as plain JSON values."""
 
+    def own_epochs(self, cells: int) -> int | None:
+        """Return how long it is trained where nobody says so, or None for as long as the others."""
+        return None
+
     def refusal(self, cells: int, genes: int, size: int) -> str | None:
         """Return why data of a shape cannot be embedded with a size, or None."""
         return None

@@ -32,7 +32,7 @@ HINT = (
 
 @dataclass(frozen=True, kw_only=True)
 class Poli(PackageModel):
-    """`scarches.models.scPoli` without labels, trained as long as the others; it has no likelihood.
+    """`scarches.models.scPoli` without labels; it has no likelihood.
 
     Args:
         name: what the command calls it.
@@ -51,6 +51,10 @@ class Poli(PackageModel):
             "model": "scarches.models.scPoli",
             "hyperparameters": hyperparameters(self.chosen),
         }
+
+    def own_epochs(self, cells: int) -> int | None:
+        """Return scarches' 100 epochs, where all is as the package sets it."""
+        return 100 if self.chosen is None else None
 
     def fit(self, cells: AnnData, task: FitTask) -> Embedded:
         """Embed the cells by the posterior means.

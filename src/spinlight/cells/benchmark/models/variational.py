@@ -56,6 +56,10 @@ class Variational(PackageModel):
             "hyperparameters": hyperparameters(self.chosen),
         }
 
+    def own_epochs(self, cells: int) -> int | None:
+        """Return scvi-tools' 400 epochs, fewer beyond 20,000 cells, where all is as the package sets it."""
+        return max(1, min(400, round(400 * 20_000 / cells))) if self.chosen is None else None
+
     def fit(self, cells: AnnData, task: FitTask) -> Embedded:
         """Embed the cells by the posterior means."""
         scvi = require_extra("scvi", "cells")
