@@ -39,26 +39,22 @@ def _epochs(size: int, settings: Settings) -> list[Claim]:
 
 
 def _rate(model: Any, epochs: int) -> float:
-    """Return epochs per second, the first of some, which warms up, not counted."""
+    """Return epochs per second; the first, which warms up, and the last, after which models say goodbye, are not counted."""
     watch = _Stopwatch()
     model.module.train()  # scvi-tools leaves a trained model in evaluation mode, in which an epoch costs less
     with quiet_training(printed=True):
-        model.train(epochs + 1, accelerator="cpu", enable_progress_bar=False, train_size=1.0, callbacks=[watch])
-    return epochs / sum(watch.seconds[1:])
+        model.train(epochs + 2, accelerator="cpu", enable_progress_bar=False, train_size=1.0, callbacks=[watch])
+    return epochs / (watch.starts[-1] - watch.starts[1])
 
 
 class _Stopwatch(Callback):  # type: ignore[misc]  # Lightning carries no types
-    """The seconds of every epoch, without what comes before the first and after the last."""
+    """When every epoch started."""
 
     def __init__(self) -> None:
-        self.seconds: list[float] = []
-        self._start = 0.0
+        self.starts: list[float] = []
 
     def on_train_epoch_start(self, *_: object) -> None:
-        self._start = time.perf_counter()
-
-    def on_train_epoch_end(self, *_: object) -> None:
-        self.seconds.append(time.perf_counter() - self._start)
+        self.starts.append(time.perf_counter())
 
 
 def _model(name: str, size: int) -> Any:

@@ -24,7 +24,7 @@ from spinlight.cells.benchmark.sets import CellSet, prepare_sets
 from spinlight.cells.benchmark.settings import CHOSEN, BenchmarkSettings, Size
 from spinlight.cells.benchmark.shown import Shown
 from spinlight.cells.benchmark.statistics import Interval, paired_difference, paired_over_cells
-from spinlight.cells.benchmark.store import Store
+from spinlight.cells.benchmark.store import Record, Store
 from spinlight.cells.benchmark.summary import Contender, contenders_of
 from spinlight.cells.benchmark.trials import references, run_trial
 
@@ -95,11 +95,28 @@ def _compared(each: Set, settings: Settings) -> list[Claim]:
                 run_trial(trial, store, reference, Shown(None, 1))
     found = {contender.name: contender for contender in contenders_of(data, trials, store, seeds)}
     seconds = time.perf_counter() - start
-    failed = {trial.name: 1.0 for trial in trials if store.scored(trial) is None}
-    count = float(len(failed))
-    failures = (f"latent/{each.name}/fits that failed", (count, "fits", (count, count), 0.0, failed), {"sense": "most"})
-    rows = [failures, *_integration(each, found), *_ablation(each, found), *_priors(each, found), *_orders(each, found)]
+    rows = [
+        _failures(each, trials, store),
+        *_integration(each, found),
+        *_ablation(each, found),
+        *_priors(each, found),
+        *_orders(each, found),
+    ]
     return [Claim(row, *rest, seconds=seconds, **more) for row, rest, more in rows]
+
+
+def _failures(each: Set, trials: Sequence[Trial], store: Store) -> Row:
+    """Return how many fits failed, or have a bound without an error of log Z; they are in no other row."""
+    records = {trial.name: store.scored(trial) for trial in trials}
+    failed = {name: 1.0 for name, record in records.items() if record is None or _without_error(record)}
+    count = float(len(failed))
+    name = f"latent/{each.name}/fits that failed"
+    return name, (count, "fits", (count, count), 0.0, failed), {"sense": "most"}
+
+
+def _without_error(record: Record) -> bool:
+    likelihood = record["fit"]["held_out"]
+    return likelihood is not None and likelihood["mean"] is None
 
 
 def _planned(each: Set, seeds: int, *, quick: bool) -> tuple[CellSet, list[Trial]]:

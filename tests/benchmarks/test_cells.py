@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 pytest.importorskip("scvi")
 
+import anndata
+
+import cell_epochs
 import cell_latents
+import cell_mapping
 import cell_tuning
 from harness import Settings
 from spinlight.cells.benchmark.grid import Trial
@@ -84,3 +89,68 @@ def test_the_boltzmann_prior_must_be_better_beyond_the_interval(gain: float, hol
         for each in (contender("qbmvae 30", [0.7] * 3, ours), contender("bernoulli 30", [0.7] * 3, independent))
     }
     assert rows(found, OTHER)["held-out bound, qbmvae 30 above bernoulli 30"] is holds
+
+
+def test_a_bound_without_an_error_is_a_failure_and_in_no_other_row() -> None:
+    class Records:
+        def scored(self, trial: Any) -> Any:
+            mean = {"fine": -1.0, "no error": None}.get(trial.name)
+            return None if trial.name == "failed" else {"fit": {"held_out": {"mean": mean}}}
+
+    trials = [SimpleNamespace(name=name) for name in ("fine", "no error", "failed")]
+    _, (count, _, _, most, failed), _ = cell_latents._failures(OTHER, trials, Records())
+    assert (count, most, set(failed)) == (2, 0, {"no error", "failed"})
+    found = {each.name: each for each in (contender("qbmvae 30", [0.7]), contender("bernoulli 30", [0.7], [-1.0]))}
+    assert not list(cell_latents._priors(OTHER, found))
+
+
+def test_mapped_cells_get_the_label_of_their_neighbours_and_unknown_labels_do_not_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A model whose latent is the first gene: kinds 0 and 10; the query has one wrong cell and one of a kind nobody knows."""
+    cells = anndata.AnnData(np.array([[0], [0], [10], [10], [0], [0], [10], [10]], dtype=np.float32))
+    cells.obs["batch"] = list("aaaabbbb")
+    cells.obs["cell_type"] = ["low", "low", "high", "high", "low", "high", "high", "other"]
+
+    class Model:
+        def __init__(self, cells: Any, **_: Any) -> None:
+            self.adata = cells
+
+        setup_anndata = classmethod(lambda cls, cells, batch_key: None)
+        load_query_data = classmethod(lambda cls, query, model, accelerator: cls(query))
+
+        def train(self, *_: Any, **__: Any) -> None:
+            pass
+
+        def get_latent_representation(self) -> Any:
+            return self.adata.X
+
+    monkeypatch.setattr(cell_mapping, "MODELS", {"some": (Model, 1e-3)})
+    monkeypatch.setattr(cell_mapping, "NEIGHBOURS", 1)
+    assert cell_mapping._accuracy(cells, "some", "b", 0, (1, 1)) == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize(("ours", "holds"), [([0.9, 0.92], True), ([0.90, 0.93], True), ([0.5, 0.52], False)])
+def test_mapping_must_not_be_worse_beyond_the_interval(ours: list[float], holds: bool) -> None:
+    name = "mean of the batches"
+    rounds = [{"QBM-VAE": {name: mine}, "scVI + scArches": {name: theirs}} for mine, theirs in zip(ours, [0.91, 0.92])]
+    claim = cell_mapping._claim(name, rounds, 0.0)
+    assert claim.holds is holds
+    assert (
+        cell_mapping._claim("batch a", [{k: {"batch a": v[name]} for k, v in r.items()} for r in rounds], 0.0).required
+        is None
+    )
+
+
+def test_an_epoch_takes_from_its_start_to_the_next_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(np.cumsum([5.0, 1.0, 2.0, 3.0, 7.0]))
+    monkeypatch.setattr(cell_epochs.time, "perf_counter", lambda: next(clock))
+
+    class Model:
+        module = SimpleNamespace(train=lambda: None)
+
+        def train(self, epochs: int, *, callbacks: Any, **_: Any) -> None:
+            for _ in range(epochs):
+                callbacks[0].on_train_epoch_start()
+
+    assert cell_epochs._rate(Model(), 2) == pytest.approx(2 / 5)

@@ -55,7 +55,7 @@ def contenders_of(data: CellSet, trials: Iterable[Trial], store: Store, seeds: i
         )
         likelihood = record["fit"]["held_out"]
         values = dict(record["scores"]["values"]) | {"fit_seconds": record["fit"]["seconds"]}
-        if likelihood is not None:
+        if likelihood is not None and likelihood["mean"] is not None:  # None where log Z has no error
             contender.of = likelihood["of"]
             contender.bounds[trial.seed] = store.arrays(trial)["held_out_bounds"]
             values["held_out"] = likelihood["mean"]
