@@ -1,4 +1,4 @@
-"""Single cells: what an epoch of a QBM-VAE costs, what a query that is mapped onto it is taken for, and its latent space beside others.
+"""Single cells: what an epoch costs, what mapped cells are taken for, how good log Z is, and latent spaces beside others.
 
 The hyperparameters of all models are chosen first (`--rows 'tuning/*'`, then `--rows 'sizes/*'`), on one set; then all are compared
 (`--rows 'latent/*'`).
@@ -11,13 +11,20 @@ import sys
 import cell_epochs
 import cell_latents
 import cell_mapping
+import cell_priors
 import cell_tuning
 import harness
 
 
 def cases() -> list[harness.Case]:
     """Return every case, the short ones first."""
-    return [*cell_epochs.cases(), *cell_mapping.cases(), *cell_tuning.cases(), *cell_latents.cases()]
+    return [
+        *cell_epochs.cases(),
+        *cell_mapping.cases(),
+        *cell_priors.cases(),
+        *cell_tuning.cases(),
+        *cell_latents.cases(),
+    ]
 
 
 if __name__ == "__main__":
