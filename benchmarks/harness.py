@@ -69,7 +69,7 @@ class Claim:
         interval: its spread, lowest and highest; the words of the benchmark say of what kind.
         required: the bound, or None for a number that is only reported.
         sense: whether `required` is a lower ("least") or an upper ("most") bound.
-        slack: statistical allowance beside the bound, two standard errors of `value`; zero for a speed.
+        slack: statistical allowance beside the bound, two standard errors of `value` or half its interval; zero for a speed.
         peers: named numbers of the same measurement, ours included.
         seconds: wall-clock time of the measurement.
     """

@@ -143,15 +143,6 @@ def test_the_callers_cells_are_left_alone(cells: AnnData, tmp_path: Path) -> Non
     np.testing.assert_array_equal(cells.X, before.X)
 
 
-@pytest.mark.parametrize(("count", "epochs"), [(100, 150), (4000, 64), (10**6, 20)])
-def test_epochs_make_two_thousand_steps_within_bounds(count: int, epochs: int) -> None:
-    from spinlight.cells import FitSettings
-    from spinlight.cells.fit import epochs_of
-
-    assert epochs_of(FitSettings(), count) == epochs
-    assert epochs_of(FitSettings(epochs=3), count) == 3
-
-
 @pytest.mark.parametrize(
     ("settings", "error"),
     [

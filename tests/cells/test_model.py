@@ -56,6 +56,12 @@ def test_another_representation_is_refused(model: QBMVAE) -> None:
         model.get_latent_representation(representation="q")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("other", [{"return_dist": True}, {"give_mean": False}])
+def test_bits_are_of_the_mean(model: QBMVAE, other: dict[str, bool]) -> None:
+    with pytest.raises(InvalidSettingError, match="representation='bits' is of the mean"):
+        model.get_latent_representation(representation="bits", **other)
+
+
 def test_indices_and_batch_size_select_without_changing_anything(model: QBMVAE) -> None:
     whole, chosen = model.get_latent_representation(), [5, 2, 80]
     np.testing.assert_allclose(model.get_latent_representation(indices=chosen, batch_size=2), whole[chosen], rtol=1e-5)

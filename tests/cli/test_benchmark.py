@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from spinlight._errors import InvalidSettingError
+from spinlight.cells.benchmark.settings import BenchmarkSettings
 from spinlight.cli import main
 
 anndata = pytest.importorskip("anndata")
@@ -121,6 +123,25 @@ def test_a_mistake_is_answered_by_one_line_and_status_two(
 def test_no_data_is_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["cells", "benchmark"]) == 2
     assert "--dataset NAME or --data FILE.h5ad" in capsys.readouterr().err
+
+
+def test_an_atlas_brings_its_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[BenchmarkSettings] = []
+
+    def stop(sources: object, settings: BenchmarkSettings) -> None:
+        asked.append(settings)
+        raise InvalidSettingError("enough")
+
+    monkeypatch.setattr("spinlight.cells.data.load_dataset", lambda name: None)
+    monkeypatch.setattr("spinlight.cells.benchmark.sets.prepare_sets", stop)
+    main(["cells", "benchmark", "--dataset", "scib_immune"])
+    main(["cells", "benchmark", "--dataset", "scib_immune", "--labels-key", "mine"])
+    main(["cells", "benchmark", "--dataset", "scib_immune", "--dataset", "scib_lung"])
+    assert [(each.batch_key, each.labels_key) for each in asked] == [
+        ("batch", "final_annotation"),
+        ("batch", "mine"),
+        (None, None),
+    ]
 
 
 def test_a_key_that_only_some_sets_have_is_said(

@@ -144,7 +144,7 @@ def require_columns(cells: AnnData, *, batch_key: str | None, labels_key: str | 
     """
     if batch_key is not None and batch_key == labels_key:
         raise InvalidSettingError(
-            f"{batch_key!r} is both the batch key and the labels key; the model is conditioned on batches and never sees labels"
+            f"{batch_key!r} is both the batch key and the labels key; name two columns: a model that is told one cannot integrate over it"
         )
     for use, key in (("batch key", batch_key), ("labels key", labels_key)):
         if key is not None:

@@ -22,6 +22,7 @@ from spinlight._results import Results
 from spinlight._signals import interrupts_wait
 from spinlight._threads import torch_threads
 from spinlight.cells.data import counts_of, require_cells, write_annotations
+from spinlight.cells.defaults import epochs_for
 from spinlight.cells.elbo import DRAWS, estimate_elbo
 from spinlight.cells.evaluation import neighbour_graph, principal_components, separation
 from spinlight.cells.figures import cells_picture, training_picture
@@ -41,7 +42,7 @@ CELLS, PICTURE, REPORT, METRICS, MODEL = "cells.h5ad", "cells.png", "report.html
 INTERRUPTED = "model-interrupted"
 """The folder where an interrupted fit leaves its model."""
 
-_STEPS, _BATCH, _VALIDATE_EVERY = 2000, 128, 5
+_BATCH, _VALIDATE_EVERY = 128, 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,15 +137,10 @@ def _run(
     return Fitted(model=model, metrics=metrics, files=results.saved)
 
 
-def epochs_of(settings: FitSettings, count: int) -> int:
-    """Return the epochs of the settings, or those that make 2,000 steps over `count` cells, within 20 and 150."""
-    return int(np.clip(round(_STEPS * _BATCH / count), 20, 150)) if settings.epochs is None else settings.epochs
-
-
 def _checked(cells: AnnData, settings: FitSettings) -> FitSettings:
     """Return the settings, their defaults filled in, or refuse the cells before anything is spent."""
     require_cells(cells, settings.layer, batch_key=settings.batch_key, labels_key=settings.labels_key)
-    return replace(settings, epochs=epochs_of(settings, cells.n_obs))
+    return replace(settings, epochs=settings.epochs or epochs_for(cells.n_obs))
 
 
 def _untrained(cells: AnnData, settings: FitSettings) -> QBMVAE:
@@ -156,13 +152,11 @@ def _untrained(cells: AnnData, settings: FitSettings) -> QBMVAE:
 
 
 def _train(model: QBMVAE, settings: FitSettings, progress: Progress | None) -> None:
-    epochs = epochs_of(settings, model.adata.n_obs)
     with quiet_training(printed=True):
         model.train(
-            epochs,
+            settings.epochs,
             batch_size=_BATCH,
             accelerator="cpu",
-            plan_kwargs={"n_epochs_kl_warmup": max(1, epochs // 3)},
             check_val_every_n_epoch=_VALIDATE_EVERY,
             enable_progress_bar=False,
             callbacks=[]

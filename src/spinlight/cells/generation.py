@@ -38,7 +38,12 @@ def generate_cells(
         values = _decoded(model, chosen, zeta)
     columns = [key for key in _columns(model) if key in model.adata.obs]
     lent = model.adata.obs[columns].iloc[chosen].set_axis([f"generated {number}" for number in range(count)])
+    arguments = model.registry["setup_args"]
+    if arguments["unlabeled_category"] is not None:
+        lent[arguments["labels_key"]] = arguments["unlabeled_category"]
     cells = anndata.AnnData(values, obs=lent, var=model.adata.var[[]].copy())
+    if arguments["layer"] is not None:
+        cells.layers[arguments["layer"]] = cells.X.copy()
     cells.obsm[LATENT] = bits.cpu().numpy()
     return cells
 

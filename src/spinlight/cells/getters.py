@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
@@ -20,6 +21,7 @@ from spinlight._errors import InvalidSettingError
 from spinlight._random import Seed
 from spinlight.cells.generation import generate_cells
 from spinlight.cells.likelihood import importance_weighted_bound
+from spinlight.cells.signatures import signature_of
 from spinlight.ising import LogPartition, SupportsDraw
 from spinlight.training import ImportanceWeightedBound
 
@@ -34,11 +36,12 @@ class BitsMixin(RNASeqMixin, VAEMixin):  # type: ignore[misc]  # scvi-tools carr
         self,
         adata: AnnData | None = None,
         indices: Sequence[int] | None = None,
-        *,
         give_mean: bool = True,
+        mc_samples: int = 5000,
         batch_size: int | None = None,
         return_dist: bool = False,
         dataloader: Iterator[dict[str, Tensor]] | None = None,
+        *,
         representation: Representation = "probabilities",
     ) -> NDArray[np.float32] | tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return what the encoder says of each cell's bits, shape (cells, bits).
@@ -47,19 +50,24 @@ class BitsMixin(RNASeqMixin, VAEMixin):  # type: ignore[misc]  # scvi-tools carr
             adata: cells with the same genes; those of the model by default.
             indices: which cells; all by default.
             give_mean: False for one draw of the smoothed bits zeta, which the decoder sees.
+            mc_samples: of no use here; in scvi-tools' place, where some models draw to find a mean.
             batch_size: cells per pass.
             return_dist: return mean q and variance q (1 - q) of the bits instead, as `minify_adata` takes them.
             dataloader: mini-batches, instead of cells.
             representation: "probabilities" q in [0, 1]; "bits", 1 where q > 1/2; or "logits" log(q / (1 - q)).
 
         Raises:
-            InvalidSettingError: another representation.
+            InvalidSettingError: another representation, or one beside a draw or `return_dist`.
             InvalidDataError: other genes, or in another order.
         """
         convert = _CONVERSIONS.get(representation)
         if convert is None:
             raise InvalidSettingError(
                 f"representation must be one of {', '.join(_CONVERSIONS)}, got {representation!r}"
+            )
+        if representation != "probabilities" and (return_dist or not give_mean):
+            raise InvalidSettingError(
+                f"representation={representation!r} is of the mean; leave out return_dist and give_mean"
             )
         found = self._inferred(adata, indices, batch_size, dataloader)
         if return_dist:
@@ -167,7 +175,8 @@ class BitsMixin(RNASeqMixin, VAEMixin):  # type: ignore[misc]  # scvi-tools carr
             seed: integer, generator, or None for fresh entropy.
 
         Returns:
-            counts in `X` (of a normal likelihood: values), the columns that the model was set up with in `obs`, bits in `obsm["X_qbmvae"]`.
+            counts in `X` (of a normal likelihood: values) and in the model's layer, if it has one; in `obs` the columns that the decoder
+            is conditioned on, and of labels that a model may learn, "unlabelled"; bits in `obsm["X_qbmvae"]`.
 
         Law:
             that of the prior's bits.
@@ -175,10 +184,12 @@ class BitsMixin(RNASeqMixin, VAEMixin):  # type: ignore[misc]  # scvi-tools carr
         Raises:
             InvalidSettingError: an impossible count or seed, no sampler, or one at another beta than 1.
             UnknownNameError: there is no such batch.
+            InvalidStateError: a model that was loaded without cells.
         """
         self._check_if_trained(warn=False)
         return generate_cells(self, positive_integer("count", count), batch=batch, sampler=sampler, seed=seed)
 
+    @signature_of(RNASeqMixin.get_normalized_expression)
     def get_normalized_expression(self, *arguments: Any, **settings: Any) -> Any:
         """Return the expression that the decoder gives each gene, as scvi-tools' models do.
 
@@ -189,7 +200,8 @@ class BitsMixin(RNASeqMixin, VAEMixin):  # type: ignore[misc]  # scvi-tools carr
         Raises:
             InvalidSettingError: importance weights over cells.
         """
-        if settings.get("weights") == "importance":
+        asked = inspect.signature(super().get_normalized_expression).bind(*arguments, **settings)
+        if asked.arguments.get("weights") == "importance":
             raise InvalidSettingError(
                 "weights='importance' needs a latent with a density, which bits have not; take weights='uniform'"
             )

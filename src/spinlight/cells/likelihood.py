@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
 import torch
@@ -29,17 +28,12 @@ def importance_weighted_bound(
     draws = positive_integer("draws", draws)
     generator = torch.Generator(module.device).manual_seed(resolve_seed(seed))
     known = module.prior.log_partition
-    values = torch.cat([_log_mean_weight(module, tensors, draws, generator).cpu() for tensors in loader])
+    values = torch.cat(
+        [module.log_mean_weight(tensors, draws, _draws_at_once(tensors), generator).cpu() for tensors in loader]
+    )
     return ImportanceWeightedBound(values - known.value, known.standard_error, known.method, draws)
 
 
-def _log_mean_weight(
-    module: QBMVAEModule, tensors: dict[str, Tensor], draws: int, generator: torch.Generator
-) -> Tensor:
-    """Return the bound of each cell of a mini-batch but for log Z, float64, as many draws at a time as memory allows."""
-    most = max(1, _TERMS // tensors[REGISTRY_KEYS.X_KEY].numel())
-    total = torch.tensor(-math.inf, dtype=torch.float64, device=module.device)
-    for first in range(0, draws, most):
-        weights = module.log_weights(tensors, min(most, draws - first), generator)
-        total = torch.logaddexp(total, torch.logsumexp(weights, 0))
-    return total - math.log(draws)
+def _draws_at_once(tensors: dict[str, Tensor]) -> int:
+    """Return how many draws of a mini-batch memory allows."""
+    return max(1, _TERMS // tensors[REGISTRY_KEYS.X_KEY].numel())

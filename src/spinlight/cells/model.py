@@ -17,12 +17,14 @@ from scvi.model._utils import _init_library_size
 from scvi.model.base import (
     ArchesMixin,
     BaseMinifiedModeModelClass,
+    BaseModelClass,
     EmbeddingMixin,
     UnsupervisedTrainingMixin,
 )
 
 from spinlight._checks import flag, fraction, instance, nonnegative_number, positive_integer
 from spinlight._errors import InvalidDataError, InvalidSettingError
+from spinlight.cells import defaults
 from spinlight.cells.data import (
     require_columns,
     require_counts,
@@ -33,18 +35,16 @@ from spinlight.cells.data import (
 from spinlight.cells.getters import BitsMixin
 from spinlight.cells.module import QBMVAEModule
 from spinlight.cells.plan import BoltzmannTrainingPlan
+from spinlight.cells.signatures import signature_of
 from spinlight.latent import BoltzmannPrior, SpikeAndExponential
 from spinlight.latent.base import Prior
 from spinlight.latent.relaxations.base import Relaxation
 from spinlight.models import BoltzmannMachine
 from spinlight.training import AnnealedImportance
-from spinlight.training.interrupts import StopOnInterrupt, is_interrupt
+from spinlight.training.interrupts import StopOnInterrupt, interrupts_named
 
 GeneLikelihood = Literal["nb", "zinb", "poisson", "normal"]
 Dispersion = Literal["gene", "gene-batch", "gene-label", "gene-cell"]
-
-BITS = 128
-"""Latent bits by default."""
 
 _OURS = {
     "n_input",
@@ -91,8 +91,8 @@ class QBMVAE(
             as its control. The model trains a copy of it, `model.module.prior`.
         relaxation: of the bits; `SpikeAndExponential()` by default.
         normalize_logits: batch normalisation of the encoder's logits, which keeps every bit in use.
-        label_weight: of the labels' cross-entropy in the loss, for `predict`; with 0, the default, labels are never learned from.
-            Needs `setup_anndata(labels_key=..., unlabeled_category=...)`.
+        label_weight: of the labels' cross-entropy in the loss, for `predict`; none by default.
+            Needs `setup_anndata(labels_key=..., unlabeled_category=...)`. `dispersion="gene-label"` uses labels too.
         network: what else `scvi.module.VAE` takes: `encode_covariates`, `deeply_inject_covariates`, `use_layer_norm`, ...
 
     Raises:
@@ -115,9 +115,9 @@ class QBMVAE(
         adata: AnnData | None = None,
         registry: dict[str, Any] | None = None,
         n_latent: int | None = None,
-        n_hidden: int = 128,
-        n_layers: int = 1,
-        dropout_rate: float = 0.1,
+        n_hidden: int = defaults.HIDDEN,
+        n_layers: int = defaults.LAYERS,
+        dropout_rate: float = defaults.DROPOUT,
         dispersion: Dispersion = "gene",
         gene_likelihood: GeneLikelihood = "nb",
         use_observed_lib_size: bool = True,
@@ -180,6 +180,10 @@ class QBMVAE(
         }
         if size_factor or use_observed_lib_size:
             return shapes
+        if self.adata is None:
+            raise InvalidSettingError(
+                "use_observed_lib_size=False takes the spread of library sizes from the cells, which a registry does not hold; give adata"
+            )
         means, variances = _init_library_size(self.adata_manager, shapes["n_batch"])
         return shapes | {"library_log_means": means, "library_log_vars": variances}
 
@@ -213,7 +217,7 @@ class QBMVAE(
             adata: cells by genes.
             layer: where the raw counts are (of a normal likelihood: the log-normalised values); `X` by default.
             batch_key: column of experimental batches; the decoder is conditioned on it.
-            labels_key: column of labels; learned from by a model with `label_weight` only.
+            labels_key: column of labels; used by a model with `label_weight` or `dispersion="gene-label"`, and by no other.
             size_factor_key: column of size factors, which take the place of the library size.
             categorical_covariate_keys: columns of groups that the decoder is conditioned on as well.
             continuous_covariate_keys: columns of numbers that the decoder is conditioned on as well.
@@ -257,37 +261,42 @@ class QBMVAE(
         manager.register_fields(adata, **kwargs)
         cls.register_manager(manager)
 
-    def train(self, max_epochs: int | None = None, **settings: Any) -> None:
-        """Fit by Adam on the ELBO, the weight of KL rising to one over the first epochs.
+    def train(self, max_epochs: int | None = None, accelerator: str = "auto", **settings: Any) -> None:
+        """Fit by Adam on the ELBO, the weight of KL rising to one over the first third of the epochs.
 
         Ctrl-C raises `KeyboardInterrupt` and leaves a model that can be used and saved, as it was then.
 
         Args:
-            max_epochs: scvi-tools' heuristic by default (400 for up to 20,000 cells).
-            settings: those of `scvi.model.base.UnsupervisedTrainingMixin.train` (`batch_size`, `accelerator`, `early_stopping`,
+            max_epochs: passes over the data; by default 200 for up to 20,000 cells, beyond that fewer, and never below 20.
+            accelerator: "cpu", "gpu" or what else Lightning knows.
+            settings: those of `scvi.model.base.UnsupervisedTrainingMixin.train` (`batch_size`, `devices`, `early_stopping`,
                 `plan_kwargs`, ...). `plan_kwargs` also takes `prior_lr` and `estimate_every`.
 
         Raises:
             InvalidSettingError: a number of epochs below one.
         """
-        if max_epochs is not None:
-            positive_integer("max_epochs", max_epochs)
+        epochs = (
+            defaults.epochs_for(self.summary_stats.n_cells)
+            if max_epochs is None
+            else positive_integer("max_epochs", max_epochs)
+        )
+        plan = {"n_epochs_kl_warmup": defaults.warmup_for(epochs)} | (settings.pop("plan_kwargs", None) or {})
         self._training_mode()
         with StopOnInterrupt() as stop, warnings.catch_warnings():
             warnings.filterwarnings(
                 "ignore", message=".* module\\(s\\) in eval mode"
             )  # those that a mapped query freezes
+            callbacks = [*(settings.pop("callbacks", None) or ()), stop]
             try:
-                callbacks = [*(settings.pop("callbacks", None) or ()), stop]
-                super().train(max_epochs=max_epochs, callbacks=callbacks, **settings)
-            except SystemExit as error:
-                if not is_interrupt(error):
-                    raise
+                with interrupts_named():
+                    super().train(epochs, accelerator, callbacks=callbacks, plan_kwargs=plan, **settings)
+            except KeyboardInterrupt:
                 self.module.eval()
                 self.is_trained_ = True
-                raise KeyboardInterrupt("training was interrupted") from error
+                raise
 
     @classmethod
+    @signature_of(BaseModelClass.load)
     def load(cls, *arguments: Any, **settings: Any) -> QBMVAE:
         """Return a saved model with its cells, as `scvi.model.SCVI.load` does.
 
@@ -302,6 +311,7 @@ class QBMVAE(
             return cast("QBMVAE", super().load(*arguments, **settings))
 
     @classmethod
+    @signature_of(ArchesMixin.load_query_data)
     def load_query_data(cls, *arguments: Any, **settings: Any) -> QBMVAE:
         """Return a model of new cells that a trained reference is mapped onto, as `scvi.model.SCVI.load_query_data` does.
 
@@ -367,7 +377,7 @@ _OTHER_GENES = "`var_names` for the loaded `model` does not match"
 def _prior(prior: Prior | None, bits: int | None) -> Prior:
     """Return the module's own prior: a copy of the given one, or a full Boltzmann machine of so many bits."""
     if prior is None:
-        machine = BoltzmannMachine(BITS if bits is None else positive_integer("n_latent", bits))
+        machine = BoltzmannMachine(defaults.BITS if bits is None else positive_integer("n_latent", bits))
         # Witnesses only follow log Z from one quick estimate of the training plan to the next: few of them will do.
         full = AnnealedImportance(chains=512, steps=2000)
         return BoltzmannPrior(machine, witnesses=64, witness_sweeps=2, estimator=full)

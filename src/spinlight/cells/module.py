@@ -178,15 +178,33 @@ class QBMVAEModule(VAE):  # type: ignore[misc]  # scvi-tools carries no types
         return_mean: bool = False,
         n_mc_samples_per_pass: int = 1,
     ) -> Tensor | float:
-        """Return the importance-weighted bound on log p(x) of each cell of a mini-batch, under scvi-tools' name for it."""
+        """Return the importance-weighted bound on log p(x) of each cell of a mini-batch, under scvi-tools' name for it.
+
+        Raises:
+            InvalidSettingError: numbers of samples below 1.
+        """
+        draws = positive_integer("n_mc_samples", n_mc_samples)
+        at_once = positive_integer("n_mc_samples_per_pass", n_mc_samples_per_pass)
         generator = torch.Generator(self.device).manual_seed(int(torch.randint(2**62, ())))
-        positive_integer("n_mc_samples", n_mc_samples)
-        total = torch.tensor(-math.inf, dtype=torch.float64, device=self.device)
-        for first in range(0, n_mc_samples, n_mc_samples_per_pass):
-            draws = min(n_mc_samples_per_pass, n_mc_samples - first)
-            total = torch.logaddexp(total, torch.logsumexp(self.log_weights(tensors, draws, generator), 0))
-        values = (total - math.log(n_mc_samples) - self.prior.log_partition.value).cpu()
+        values = (self.log_mean_weight(tensors, draws, at_once, generator) - self.prior.log_partition.value).cpu()
         return float(values.mean()) if return_mean else values
+
+    def log_mean_weight(
+        self, tensors: dict[str, Tensor], draws: int, at_once: int, generator: torch.Generator
+    ) -> Tensor:
+        """Return the log of the mean weight of `log_weights` for each cell, float64, shape (cells,): the bound but for log Z.
+
+        Args:
+            tensors: a mini-batch, as scvi-tools' loaders give it.
+            draws: for each cell.
+            at_once: of these, how many in one pass of the decoder.
+            generator: where the noise comes from, on the module's device.
+        """
+        total = torch.tensor(-math.inf, dtype=torch.float64, device=self.device)
+        for first in range(0, draws, at_once):
+            weights = self.log_weights(tensors, min(at_once, draws - first), generator)
+            total = torch.logaddexp(total, torch.logsumexp(weights, 0))
+        return total - math.log(draws)
 
 
 def _log_likelihood(tensors: dict[str, Tensor], generated: dict[str, Any]) -> Tensor:

@@ -11,6 +11,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from spinlight._checks import positive_integer, positive_number
 from spinlight._errors import InvalidSettingError, SpinlightWarning
+from spinlight.cells import defaults
 from spinlight.cells.module import QBMVAEModule
 from spinlight.latent import BoltzmannPrior
 from spinlight.training import AnnealedImportance
@@ -29,7 +30,7 @@ class BoltzmannTrainingPlan(TrainingPlan):  # type: ignore[misc]  # scvi-tools c
         module: the network.
         lr: learning rate of the networks.
         prior_lr: learning rate of the Boltzmann machine. Chains follow its parameters only as fast as they mix.
-        n_epochs_kl_warmup: epochs over which the weight of KL rises to one.
+        n_epochs_kl_warmup: epochs over which the weight of KL rises to one; `QBMVAE.train` says a third of all, this plan by itself none.
         estimate_every: steps between two quick estimates of log Z, for the history; training ends with a full one.
         settings: those of `scvi.train.TrainingPlan` (`weight_decay`, `max_kl_weight`, `reduce_lr_on_plateau`, ...).
 
@@ -41,15 +42,15 @@ class BoltzmannTrainingPlan(TrainingPlan):  # type: ignore[misc]  # scvi-tools c
         self,
         module: QBMVAEModule,
         *,
-        lr: float = 3e-3,
-        prior_lr: float = 1e-2,
-        n_epochs_kl_warmup: int | None = 50,
+        lr: float = defaults.RATE,
+        prior_lr: float = defaults.PRIOR_RATE,
+        n_epochs_kl_warmup: int | None = None,
         estimate_every: int = 50,
         **settings: Any,
     ) -> None:
         if settings.get("update_only_decoder"):
             raise InvalidSettingError(
-                "update_only_decoder is for models of minified data, which QBMVAE is not; leave it out"
+                "update_only_decoder is for training on minified data, which QBMVAE cannot do; leave it out"
             )
         super().__init__(module, lr=positive_number("lr", lr), n_epochs_kl_warmup=n_epochs_kl_warmup, **settings)
         self.prior_lr = positive_number("prior_lr", prior_lr)

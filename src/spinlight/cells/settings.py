@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from spinlight._checks import integer, positive_integer
 from spinlight._errors import InvalidSettingError
+from spinlight.cells.defaults import BITS
 
 LATENT, ENERGY, CLUSTERS = "X_qbmvae", "qbmvae_energy", "qbmvae_leiden"
 """Where a fit leaves the latent (obsm), the energy and the cluster (obs) of each cell."""
@@ -22,7 +23,7 @@ class FitSettings:
         layer: where the raw counts are; `X` by default.
         batch_key: column of experimental batches.
         labels_key: column of known labels; used for scores and colours only.
-        epochs: passes over the data; by default enough for 2,000 steps, within 20 and 150.
+        epochs: passes over the data; by default 200 for up to 20,000 cells, beyond that fewer, and never below 20.
         latent: latent bits.
         seed: integer in [0, 2^32); the same seed and number of threads give the same result on one machine and version, to
             rounding.
@@ -37,7 +38,7 @@ class FitSettings:
     batch_key: str | None = None
     labels_key: str | None = None
     epochs: int | None = None
-    latent: int = 128
+    latent: int = BITS
     seed: int = 0
     threads: int = 1
 

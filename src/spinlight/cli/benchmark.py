@@ -23,7 +23,9 @@ def benchmark(
     ] = Path("runs/cells-benchmark"),
     dataset: Annotated[
         list[str] | None,
-        typer.Option(help="Named dataset: pbmc68k_reduced, or a file of SPINLIGHT_DATA/singlecell. May be repeated."),
+        typer.Option(
+            help="Named dataset: pbmc68k_reduced; a public atlas, downloaded once; or a file of SPINLIGHT_DATA/singlecell. May be repeated."
+        ),
     ] = None,
     data: Annotated[list[Path] | None, typer.Option(help="Your own .h5ad file. May be repeated.")] = None,
     models: Annotated[
@@ -37,7 +39,9 @@ def benchmark(
         str, typer.Option(help="Latent sizes with commas between them; `chosen` for each model's own.")
     ] = "30",
     seeds: Annotated[int, typer.Option(help="How many: each is another split of the cells, start and training.")] = 5,
-    batch_key: Annotated[str | None, typer.Option(help="Column of obs with experimental batches.")] = None,
+    batch_key: Annotated[
+        str | None, typer.Option(help="Column of obs with experimental batches; known for a public atlas.")
+    ] = None,
     labels_key: Annotated[str | None, typer.Option(help="Column of obs with known labels; no model sees them.")] = None,
     order_key: Annotated[
         str | None,
@@ -49,7 +53,10 @@ def benchmark(
     ] = None,
     layer: Annotated[str | None, typer.Option(help="Layer that holds the raw counts; X by default.")] = None,
     epochs: Annotated[
-        int | None, typer.Option(help="Of every model; 200 by default, fewer beyond 20,000 cells.")
+        int | None,
+        typer.Option(
+            help="Of every model; by default 200, fewer beyond 20,000 cells, and of packages' defaults their own."
+        ),
     ] = None,
     threads: Annotated[int, typer.Option(help="Threads of the fits; one is as fast as several.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
@@ -62,13 +69,15 @@ def benchmark(
     """
     with outcome(to_go_on="the same command goes on from there"):
         from spinlight.cells.benchmark.settings import BenchmarkSettings, size_of
+        from spinlight.cells.data import BATCHES, LABELS
 
+        only = dataset[0] if dataset and len(dataset) == 1 and not data else None
         settings = BenchmarkSettings(
             models=_parts(models),
             sizes=[size_of(part) for part in _parts(sizes)],
             seeds=seeds,
-            batch_key=batch_key,
-            labels_key=labels_key,
+            batch_key=batch_key or BATCHES.get(only or ""),
+            labels_key=labels_key or LABELS.get(only or ""),
             order_key=order_key,
             order=[[name.strip() for name in group.split("=")] for group in _parts(order or "")],
             layer=layer,

@@ -51,7 +51,7 @@ def fit(
     epochs: Annotated[
         int | None, typer.Option(help="Passes over the data; from the number of cells by default.")
     ] = None,
-    latent: Annotated[int, typer.Option(help="Latent bits.")] = 128,
+    latent: Annotated[int | None, typer.Option(help="Latent bits; those of QBMVAE by default.")] = None,
     seed: Annotated[
         int,
         typer.Option(help="The same seed and number of threads give the same result on one machine; below 2^32."),
@@ -66,6 +66,7 @@ def fit(
     """
     with outcome():
         from spinlight.cells.data import BATCHES, LABELS, require_cells
+        from spinlight.cells.defaults import BITS
         from spinlight.cells.settings import FitSettings
 
         settings = FitSettings(
@@ -73,7 +74,7 @@ def fit(
             batch_key=batch_key or BATCHES.get(dataset or ""),
             labels_key=labels_key or LABELS.get(dataset or ""),
             epochs=epochs,
-            latent=latent,
+            latent=BITS if latent is None else latent,
             seed=seed,
             threads=threads,
         )

@@ -26,7 +26,12 @@ from spinlight._errors import FileFormatError, InvalidSettingError, InvalidState
 from spinlight._plain import plain
 from spinlight._results import Results
 from spinlight.samplers import Sampler
-from spinlight.training.interrupts import InterruptedFitError, StopOnInterrupt, StoppedBetweenBatchesError, is_interrupt
+from spinlight.training.interrupts import (
+    InterruptedFitError,
+    StopOnInterrupt,
+    StoppedBetweenBatchesError,
+    interrupts_named,
+)
 from spinlight.training.likelihood import LogLikelihood, data_rows, log_likelihood
 from spinlight.training.monitors import GradientMonitor, LikelihoodMonitor
 from spinlight.training.partition import AnnealedImportance, PartitionEstimator
@@ -215,12 +220,8 @@ def _train(
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-        try:
+        with interrupts_named():
             trainer.fit(task, datamodule=data, ckpt_path=folder / CHECKPOINT if resume else None, weights_only=True)
-        except SystemExit as error:
-            if not is_interrupt(error):
-                raise
-            raise KeyboardInterrupt from error
 
 
 class _Checkpoint(pl.Callback):

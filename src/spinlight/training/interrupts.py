@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -12,9 +14,15 @@ from typing import Any
 from lightning.pytorch.callbacks import Callback
 
 
-def is_interrupt(error: SystemExit) -> bool:
-    """Return whether Lightning made this of Ctrl-C, rather than someone's `sys.exit` in a callback."""
-    return isinstance(error.__context__, KeyboardInterrupt)
+@contextmanager
+def interrupts_named() -> Iterator[None]:
+    """Give a Ctrl-C its name back: Lightning makes a `SystemExit` of it, as of no other exit."""
+    try:
+        yield
+    except SystemExit as error:
+        if not isinstance(error.__context__, KeyboardInterrupt):
+            raise
+        raise KeyboardInterrupt("training was interrupted") from error
 
 
 class InterruptedFitError(KeyboardInterrupt):

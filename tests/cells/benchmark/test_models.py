@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
@@ -20,11 +19,13 @@ from spinlight.cells.benchmark.models.poli import Poli
 from spinlight.cells.benchmark.models.split import split_cells
 from spinlight.cells.benchmark.models.variational import Variational
 from spinlight.cells.benchmark.registry import MODELS, models_named
+from spinlight.training.quiet import quiet_training
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 scvi = pytest.importorskip("scvi")
+LambdaCallback = pytest.importorskip("lightning.pytorch.callbacks").LambdaCallback
 
 EPOCHS = 2
 FITTED = [name for name in MODELS if not isinstance(MODELS[name], Poli)]
@@ -154,21 +155,22 @@ def test_the_ablation_changes_nothing_but_the_prior() -> None:
     assert differing == {"prior"}
 
 
-def test_the_defaults_that_ship_are_those_that_were_chosen() -> None:
-    from spinlight.cells import QBMVAE
-    from spinlight.cells.plan import BoltzmannTrainingPlan
+def test_what_is_compared_is_what_ships(cells: AnnData) -> None:
+    """A model that is made and trained with no setting has the network and the plan of the benchmark's."""
+    from spinlight.cells import QBMVAE, FitSettings
 
-    network = inspect.signature(QBMVAE.__init__).parameters
-    plan = inspect.signature(BoltzmannTrainingPlan.__init__).parameters
-    for name, value in (
-        ("n_hidden", chosen.QBMVAE.hidden),
-        ("n_layers", chosen.QBMVAE.layers),
-        ("dropout_rate", chosen.QBMVAE.dropout),
-        ("gene_likelihood", chosen.QBMVAE.likelihood),
-    ):
-        assert network[name].default == value
-    assert plan["lr"].default == chosen.QBMVAE.lr
-    assert plan["prior_lr"].default == chosen.QBMVAE_PRIOR.lr
+    QBMVAE.setup_anndata(cells)
+    own = QBMVAE(cells)
+    stated = QBMVAE(cells, n_latent=chosen.QBMVAE.size, **chosen.network(chosen.QBMVAE))
+    assert str(own.module) == str(stated.module)
+    plans: list[Any] = []
+    watch = LambdaCallback(on_train_start=lambda trainer, plan: plans.append(plan))
+    with quiet_training(printed=True):
+        own.train(6, accelerator="cpu", enable_progress_bar=False, callbacks=[watch])
+    (plan,) = plans
+    assert (plan.lr, plan.prior_lr) == (chosen.QBMVAE.lr, chosen.QBMVAE_PRIOR.lr)
+    assert plan.n_epochs_kl_warmup == chosen.warmup_epochs(chosen.QBMVAE, 6)
+    assert FitSettings().latent == chosen.QBMVAE.size
 
 
 def test_names_are_unique_and_aliases_are_the_same_model() -> None:

@@ -6,6 +6,7 @@ import csv
 import json
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from cells.benchmark.conftest import Counting
+    from spinlight.cells.benchmark.models.base import Embedded, FitTask
     from spinlight.cells.benchmark.run import Benchmarked
 
 pytestmark = pytest.mark.usefixtures("quick_scib", "quick_pictures")
@@ -192,6 +194,26 @@ def test_an_interrupt_that_was_swallowed_is_raised_at_the_next_check() -> None:
             signal.raise_signal(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
             interrupts.check()
+
+
+def test_an_interrupt_that_was_swallowed_before_training_ends_it_after_an_epoch(
+    cells: AnnData, counting: Counting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As while scvi-tools is imported."""
+    import signal
+
+    from spinlight.cells import InterruptedFitError
+
+    def fit(self: Counting, cells: AnnData, task: FitTask) -> Embedded:
+        with suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        task.on_epoch()
+        raise AssertionError("went on")
+
+    monkeypatch.setattr(type(counting), "fit", fit)
+    with pytest.raises(InterruptedFitError):
+        run(cells, tmp_path)
+    assert names(tmp_path) == ["trials/some/pca-3-seed0.json", "trials/some/pca-3-seed0.npz"]
 
 
 def test_a_size_that_a_model_cannot_have_is_refused_before_anything(

@@ -1,4 +1,4 @@
-"""The hyperparameters of every model: the one place where they stand.
+"""The hyperparameters of every model, ours those that it ships with.
 
 Starting values, until `benchmarks/cells.py --rows 'tuning/*'` has chosen them on `immune_pbmc_4batch` alone; then they are left alone.
 
@@ -10,14 +10,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from spinlight.cells import defaults
+
 BATCH_SIZE = 128
 """Cells in a step of every model that is trained in steps."""
 
 HELD_OUT = 0.1
 """Share of the cells that no model is trained on."""
-
-MOST_EPOCHS, FULL_UP_TO, FEWEST_EPOCHS = 200, 20_000, 20
-"""Epochs by default up to a number of cells, beyond which they fall as one over it, and where they stop falling."""
 
 LIKELIHOOD_DRAWS = 100
 """Latent states drawn for each held-out cell in importance-weighted bounds."""
@@ -59,7 +58,7 @@ class ChosenPrior:
         representation: what stands for a cell's bits; see `QBMVAE.get_latent_representation`.
     """
 
-    lr: float = 1e-2
+    lr: float
     representation: str = "probabilities"
 
 
@@ -89,8 +88,15 @@ SCVI = Chosen(size=30, layers=2)
 LDVAE = Chosen(size=30, lr=5e-3)
 SCPOLI = ChosenPoli(size=30)
 
-QBMVAE = Chosen(size=128, lr=3e-3)
-QBMVAE_PRIOR = ChosenPrior()
+QBMVAE = Chosen(
+    size=defaults.BITS,
+    hidden=defaults.HIDDEN,
+    layers=defaults.LAYERS,
+    dropout=defaults.DROPOUT,
+    lr=defaults.RATE,
+    warmup=defaults.WARMUP,
+)
+QBMVAE_PRIOR = ChosenPrior(lr=defaults.PRIOR_RATE)
 """Also of the ablation, which changes nothing but the prior."""
 
 
@@ -118,4 +124,4 @@ def network(chosen: Chosen) -> dict[str, Any]:
 
 def warmup_epochs(chosen: Chosen | ChosenPoli, epochs: int) -> int:
     """Return over how many epochs the weight of KL rises to one."""
-    return max(1, round(chosen.warmup * epochs))
+    return defaults.warmup_for(epochs, chosen.warmup)

@@ -223,8 +223,9 @@ details { overflow-x: auto; }
 <h1>Latent spaces compared</h1>
 $verdicts
 <p>Means over seeds, in brackets 95 % intervals by Student's t. A seed is another split of the cells, start and training. Two models are
-tied where the interval of their paired difference includes zero; that is no proof that they are equal. All models had the same counts
-and batches, the same cells to train on and, but for the defaults of packages, the same epochs; none had labels.</p>
+tied where the interval of their paired difference includes zero; that is no proof that they are equal. All models had the same counts,
+the same batches (but pca and vae, which know none), the same cells to train on (but pca, which has all) and, but for the defaults of
+packages, the same epochs; none had labels.</p>
 $failures
 $sets
 <details><summary>Settings and versions</summary>$settings</details>

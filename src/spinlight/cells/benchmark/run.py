@@ -65,8 +65,9 @@ def benchmark_cells(
     again the next time. Ctrl-C leaves all finished trials and raises `InterruptedFitError` (a `KeyboardInterrupt`); the same
     call goes on from there.
 
-    All models are given the same counts and batches, the same nine tenths of the cells to train on, and, but for a package's
-    defaults, the same epochs. Labels are given to none. The global seeds of Python, NumPy and torch are set, as scvi-tools does.
+    All models are given the same counts, the same batches (but pca and vae, which know none), the same nine tenths of the cells to
+    train on (but pca, which has all), and, but for a package's defaults, the same epochs. Labels are given to none. The global
+    seeds of Python, NumPy and torch are set, as scvi-tools does.
 
     Args:
         sources: cells by name; not modified.
@@ -93,7 +94,7 @@ def benchmark_cells(
 def _run(pending: Sequence[Trial], store: Store, shown: Shown, interrupts: Interrupts) -> None:
     reference = references()
     for trial in pending:
-        run_trial(trial, store, reference, shown)
+        run_trial(trial, store, reference, shown, interrupts.check)
         interrupts.check()
 
 

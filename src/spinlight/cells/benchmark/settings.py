@@ -8,8 +8,8 @@ from typing import Literal
 
 from spinlight._checks import positive_integer
 from spinlight._errors import InvalidSettingError
-from spinlight.cells.benchmark.chosen import FEWEST_EPOCHS, FULL_UP_TO, MOST_EPOCHS
 from spinlight.cells.benchmark.registry import SUGGESTED, models_named
+from spinlight.cells.defaults import epochs_for
 
 CHOSEN: Literal["chosen"] = "chosen"
 """In place of a size: each model's own, as it was chosen."""
@@ -86,7 +86,5 @@ def size_of(text: str) -> Size:
 
 
 def epochs_of(settings: BenchmarkSettings, count: int) -> int:
-    """Return the epochs of the settings, or those that fit `count` cells."""
-    if settings.epochs is not None:
-        return settings.epochs
-    return max(FEWEST_EPOCHS, min(MOST_EPOCHS, round(MOST_EPOCHS * FULL_UP_TO / count)))
+    """Return the epochs of the settings, or the default for so many cells."""
+    return epochs_for(count) if settings.epochs is None else settings.epochs

@@ -40,7 +40,9 @@ def _reference(data: CellSet) -> NDArray[np.float32]:
     return principal_components(data.cells.X, 0)
 
 
-def run_trial(trial: Trial, store: Store, reference: Reference, shown: Shown) -> None:
+def run_trial(
+    trial: Trial, store: Store, reference: Reference, shown: Shown, check: Callable[[], None] = lambda: None
+) -> None:
     """Bring a trial to its end, from wherever its files show it to be, and record a failure instead of raising it.
 
     Args:
@@ -48,22 +50,23 @@ def run_trial(trial: Trial, store: Store, reference: Reference, shown: Shown) ->
         store: where its files are.
         reference: of a set.
         shown: what to move on.
+        check: called after every epoch; raises an interrupt that was lost.
     """
     record = store.fitted(trial)
     if record is None:
-        record = _fitted(trial, store, shown)
+        record = _fitted(trial, store, shown, check)
     shown.fitted()
     if record is not None:
         _scored(trial, store, record, reference, shown)
     shown.finished()
 
 
-def _fitted(trial: Trial, store: Store, shown: Shown) -> Record | None:
+def _fitted(trial: Trial, store: Store, shown: Shown, check: Callable[[], None]) -> Record | None:
     """Fit, and return the record that was written, None where the fit failed."""
     shown.at(trial.name, "training")
     split = split_cells(trial.data.cells.n_obs, trial.seed)
     try:
-        embedded = _embedded(trial, split, shown)
+        embedded = _embedded(trial, split, shown, check)
     except Exception as error:
         store.write_failure(trial, None, "fit", error)
         return None
@@ -72,13 +75,17 @@ def _fitted(trial: Trial, store: Store, shown: Shown) -> Record | None:
     return store.fitted(trial)
 
 
-def _embedded(trial: Trial, split: Split, shown: Shown) -> Embedded:
+def _embedded(trial: Trial, split: Split, shown: Shown, check: Callable[[], None]) -> Embedded:
+    def after_epoch() -> None:
+        check()
+        shown.epoch(trial.epochs)
+
     task = FitTask(
         size=trial.size,
         seed=trial.seed,
         epochs=trial.epochs,
         split=split,
-        on_epoch=lambda: shown.epoch(trial.epochs),
+        on_epoch=after_epoch,
     )
     with quiet_training(printed=True):
         embedded = trial.model.fit(trial.data.seen(), task)

@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,7 @@ class Poli(PackageModel):
     def settings(self) -> Mapping[str, Any]:
         """What decides a fit."""
         return {
-            "model": "scarches.models.scPoli",
+            "model": f"scarches.models.scPoli of scarches {_installed()}",
             "hyperparameters": hyperparameters(self.chosen),
         }
 
@@ -103,6 +104,13 @@ class Poli(PackageModel):
         if self.chosen is None:
             return {}
         return {"lr": self.chosen.lr, "alpha_epoch_anneal": warmup_epochs(self.chosen, epochs)}
+
+
+def _installed() -> str:
+    try:
+        return version("scarches")
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def _scarches_models(anndata: ModuleType) -> Any:

@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import Callback
 
 from spinlight.cells.benchmark.chosen import BATCH_SIZE
 from spinlight.cells.benchmark.models.base import FitTask
-from spinlight.training.interrupts import StopOnInterrupt, is_interrupt
+from spinlight.training.interrupts import StopOnInterrupt, interrupts_named
 from spinlight.training.quiet import quiet_training
 
 _VALIDATE_EVERY = 5
@@ -26,24 +26,19 @@ def train(model: Any, task: FitTask, plan: Mapping[str, Any]) -> float:
         plan: settings of its training plan.
     """
     started = time.perf_counter()
-    with quiet_training(printed=True), StopOnInterrupt() as stop:
-        try:
-            model.train(
-                max_epochs=task.epochs,
-                batch_size=BATCH_SIZE,
-                accelerator="cpu",
-                datasplitter_kwargs={
-                    "external_indexing": [task.split.training, task.split.held_out, np.array([], dtype=np.intp)]
-                },
-                plan_kwargs=dict(plan),
-                check_val_every_n_epoch=min(_VALIDATE_EVERY, task.epochs),
-                enable_progress_bar=False,
-                callbacks=[stop, _Epochs(task.on_epoch)],
-            )
-        except SystemExit as error:
-            if not is_interrupt(error):
-                raise
-            raise KeyboardInterrupt("training was interrupted") from error
+    with quiet_training(printed=True), StopOnInterrupt() as stop, interrupts_named():
+        model.train(
+            max_epochs=task.epochs,
+            batch_size=BATCH_SIZE,
+            accelerator="cpu",
+            datasplitter_kwargs={
+                "external_indexing": [task.split.training, task.split.held_out, np.array([], dtype=np.intp)]
+            },
+            plan_kwargs=dict(plan),
+            check_val_every_n_epoch=min(_VALIDATE_EVERY, task.epochs),
+            enable_progress_bar=False,
+            callbacks=[stop, _Epochs(task.on_epoch)],
+        )
     return time.perf_counter() - started
 
 

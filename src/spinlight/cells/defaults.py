@@ -1,0 +1,27 @@
+"""What a QBM-VAE is made of and how long it is trained where nobody says; imports nothing heavy.
+
+Chosen on `immune_pbmc_4batch` by `benchmarks/cells.py --rows 'tuning/*'` and `'sizes/*'`; `spinlight cells benchmark` takes the same.
+"""
+
+from __future__ import annotations
+
+BITS, HIDDEN, LAYERS, DROPOUT = 128, 128, 1, 0.1
+
+RATE, PRIOR_RATE = 3e-3, 1e-2
+"""Learning rates of the networks and of the prior."""
+
+WARMUP = 1 / 3
+"""Share of the epochs over which the weight of KL rises to one."""
+
+MOST_EPOCHS, FULL_UP_TO, FEWEST_EPOCHS = 200, 20_000, 20
+"""Epochs up to a number of cells, beyond which they fall as one over it, and where they stop falling."""
+
+
+def epochs_for(cells: int) -> int:
+    """Return the passes over so many cells."""
+    return max(FEWEST_EPOCHS, min(MOST_EPOCHS, round(MOST_EPOCHS * FULL_UP_TO / cells)))
+
+
+def warmup_for(epochs: int, share: float = WARMUP) -> int:
+    """Return over how many of the epochs the weight of KL rises to one."""
+    return max(1, round(share * epochs))
