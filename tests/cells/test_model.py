@@ -15,7 +15,7 @@ import torch
 from scipy import stats
 
 from helpers.enumeration import log_partition
-from spinlight._errors import InvalidDataError, InvalidSettingError, UnknownNameError
+from spinlight._errors import InvalidDataError, InvalidSettingError, InvalidStateError, UnknownNameError
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -331,6 +331,93 @@ def test_what_makes_the_latent_cannot_be_set(cells: AnnData) -> None:
     QBMVAE.setup_anndata(cells)
     with pytest.raises(InvalidSettingError, match="latent_distribution, n_batch cannot be set"):
         QBMVAE(cells, latent_distribution="ln", n_batch=3)
+
+
+def test_a_training_that_was_refused_leaves_the_model_as_it_was(cells: AnnData) -> None:
+    from spinlight.training.quiet import quiet_training
+
+    found = fitted(cells)
+    before = found.get_latent_representation()
+    for wrong in ({"plan_kwargs": {"lr": -1.0}}, {"batch_size": 1}):
+        with pytest.raises(InvalidSettingError):
+            found.train(2, "cpu", enable_progress_bar=False, **wrong)
+    np.testing.assert_array_equal(found.get_latent_representation(), before)
+    with quiet_training(printed=True), pytest.raises(SystemExit):
+        found.train(1, "cpu", enable_progress_bar=False, callbacks=[_Leaver()])
+    assert not found.module.training
+
+
+def test_a_training_that_diverges_says_so(cells: AnnData) -> None:
+    with pytest.raises(InvalidStateError, match=r"training diverged in epoch .* lower lr than 1e"):
+        fitted(cells, epochs=5, plan_kwargs={"lr": 1e12})
+
+
+def test_history_goes_on_after_an_interrupt_in_the_first_epoch(cells: AnnData) -> None:
+    class Stop(callbacks.Callback):
+        def on_train_batch_end(self, *_: object) -> None:
+            raise KeyboardInterrupt
+
+    from spinlight.cells import QBMVAE
+    from spinlight.training.quiet import quiet_training
+
+    with quiet_training(printed=True):
+        QBMVAE.setup_anndata(cells)
+        found = QBMVAE(cells, n_latent=6, n_hidden=16)
+        with pytest.raises(KeyboardInterrupt):
+            found.train(2, "cpu", enable_progress_bar=False, callbacks=[Stop()])
+        assert found.get_latent_representation().shape == (90, 6)
+        found.train(2, "cpu", enable_progress_bar=False)
+    assert len(found.history["elbo_train"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (None, "must be an AnnData, got NoneType"),
+        (np.ones((3, 3)), "must be an AnnData, got ndarray"),
+    ],
+)
+def test_what_is_no_anndata_is_refused(wrong: Any, words: str) -> None:
+    from spinlight.cells import QBMVAE
+
+    with pytest.raises(InvalidDataError, match=words):
+        QBMVAE.setup_anndata(wrong)
+
+
+def test_cells_that_no_training_can_use_are_refused(make_cells: Callable[..., AnnData], model: QBMVAE) -> None:
+    from spinlight.cells import QBMVAE
+
+    cells = make_cells()
+    with pytest.raises(InvalidDataError, match="0 cells and 24 genes"):
+        QBMVAE.setup_anndata(cells[:0].copy())
+    few = cells[:4].copy()
+    QBMVAE.setup_anndata(few)
+    with pytest.raises(InvalidDataError, match="4 cells are too few"):
+        QBMVAE(few, n_latent=4).train(1, "cpu")
+    cells.X = cells.X.astype(object)
+    with pytest.raises(InvalidDataError, match="values of type object"):
+        QBMVAE.setup_anndata(cells)
+    alike = make_cells()
+    alike.X = np.full_like(alike.X, 3)
+    QBMVAE.setup_anndata(alike, batch_key="batch")
+    with pytest.raises(InvalidDataError, match="library sizes cannot be inferred"):
+        QBMVAE(alike, use_observed_lib_size=False)
+    with pytest.raises(InvalidDataError, match="indices name no cell"):
+        model.get_latent_representation(indices=[])
+
+
+def test_names_of_groups_are_of_one_type(make_cells: Callable[..., AnnData]) -> None:
+    from spinlight.cells import QBMVAE
+
+    cells = make_cells()
+    cells.obs["batch"] = np.array([1, "1"] * 45, dtype=object)
+    with pytest.raises(InvalidDataError, match=r"'batch' holds names of the types int, str; make text of them"):
+        QBMVAE.setup_anndata(cells, batch_key="batch")
+    cells.obs["kind"] = np.arange(90) % 3
+    with pytest.raises(InvalidDataError, match="types int, str, 'none' among them"):
+        QBMVAE.setup_anndata(cells, labels_key="kind", unlabeled_category="none")
+    with pytest.raises(InvalidSettingError, match=r"categorical covariates must be a list of columns, got 'kind'"):
+        QBMVAE.setup_anndata(cells, categorical_covariate_keys="kind")  # type: ignore[arg-type]
 
 
 class _Leaver(callbacks.Callback):

@@ -268,7 +268,7 @@ def test_a_batch_that_the_model_does_not_know_is_refused_outside_of_mapping(
 ) -> None:
     query = make_cells(30, seed=1)
     query.obs["batch"] = "third"
-    with pytest.raises(ValueError, match="third"):
+    with pytest.raises(InvalidDataError, match=r"does not know the batches third; QBMVAE\.load_query_data"):
         model.get_latent_representation(query)
 
 
@@ -355,6 +355,29 @@ def test_cells_that_stay_in_their_file_give_the_model_of_cells_in_memory(
     np.testing.assert_allclose(one.get_latent_representation(), other.get_latent_representation(), atol=0.05)
     np.testing.assert_allclose(one.get_cell_energy(here.copy()), one.get_cell_energy(), atol=1e-5)
     assert np.isfinite(one.get_log_likelihood(draws=3).value)
+
+
+@pytest.mark.filterwarnings("ignore:Writing zarr v2")
+@pytest.mark.parametrize("suffix", ["h5ad", "zarr"])
+def test_cells_in_a_file_come_in_the_order_that_was_asked_for(cells: AnnData, tmp_path: Path, suffix: str) -> None:
+    from scipy import sparse
+
+    from spinlight.cells import load_cells
+
+    cells.X = sparse.csr_matrix(cells.X)
+    cells.X[45:] *= 20  # the second batch is deeper
+    path, write = tmp_path / f"cells.{suffix}", {"h5ad": cells.write_h5ad, "zarr": cells.write_zarr}[suffix]
+    write(path)
+    found = fitted(load_cells(path, backed=True))
+    everything = found.get_latent_representation()
+    wanted = [50, 3, 20, 3]
+    np.testing.assert_allclose(found.get_latent_representation(indices=wanted), everything[wanted], atol=1e-6)
+    np.testing.assert_allclose(
+        found.get_cell_energy(indices=wanted, batch_size=2), found.get_cell_energy()[wanted], atol=1e-5
+    )
+    new = found.generate_cells(300, seed=0)
+    deep = np.asarray(new.X.sum(1)).ravel() > 600
+    np.testing.assert_array_equal(deep, new.obs["batch"] == "second")
 
 
 @pytest.mark.filterwarnings("ignore:Writing zarr v2")

@@ -126,7 +126,7 @@ def require_cells(
         )
     require_columns(cells, batch_key=batch_key, labels_key=labels_key)
     if batch_key is not None:
-        require_groups(cells, batch_key)
+        require_groups(cells, "batch key", batch_key)
         if cells.obs[batch_key].nunique() == cells.n_obs:  # from which a decoder learns nothing
             raise InvalidDataError(
                 f"the batch key {batch_key!r} has another value for each of {cells.n_obs} cells; name a column of groups"
@@ -163,16 +163,44 @@ def _require_column(cells: AnnData, use: str, key: str) -> None:
         )
 
 
-def require_groups(cells: AnnData, key: str) -> None:
-    """Refuse a batch key whose column holds fractional numbers, which are no groups.
+def require_anndata(cells: object) -> None:
+    """Refuse what is no AnnData, or one without cells.
 
     Raises:
-        InvalidDataError: floating-point values.
+        InvalidDataError: it is none, or empty.
+    """
+    kind = require_extra("anndata", "cells").AnnData
+    if not isinstance(cells, kind):
+        raise InvalidDataError(
+            f"cells must be an AnnData, got {type(cells).__name__}; anndata.AnnData(counts) makes one"
+        )
+    if not cells.n_obs or not cells.n_vars:
+        raise InvalidDataError(f"the data hold {cells.n_obs} cells and {cells.n_vars} genes; give some of both")
+
+
+def require_groups(cells: AnnData, use: str, key: str, *, like: object = None) -> None:
+    """Refuse a column whose values are no names of groups: fractional numbers, or names of several types.
+
+    Args:
+        cells: cells by genes.
+        use: of the column, for the message.
+        key: the column.
+        like: one more name that the column's have to go with.
+
+    Raises:
+        InvalidDataError: such a column.
     """
     column = cells.obs[key]
     if column.dtype.kind == "f":
         raise InvalidDataError(
-            f"the batch key {key!r} holds fractional numbers, of type {column.dtype}; name a column of groups"
+            f"the {use} {key!r} holds fractional numbers, of type {column.dtype}; name a column of groups"
+        )
+    names = [*column.unique(), *([] if like is None else [like])]
+    kinds = sorted({type(name.item() if hasattr(name, "item") else name).__name__ for name in names})
+    if len(kinds) > 1:
+        raise InvalidDataError(
+            f"the {use} {key!r} holds names of the types {', '.join(kinds)}"
+            f"{'' if like is None else f', {like!r} among them'}; make text of them: cells.obs[{key!r}].astype(str)"
         )
 
 
@@ -190,7 +218,11 @@ def require_covariates(
     Raises:
         UnknownNameError: there is no such column.
         InvalidDataError: missing, infinite or non-numeric values, or a size factor that is not above zero.
+        InvalidSettingError: a name in place of a list of names.
     """
+    for use, keys in (("categorical", groups), ("continuous", numbers)):
+        if isinstance(keys, str):
+            raise InvalidSettingError(f"{use} covariates must be a list of columns, got {keys!r}; write [{keys!r}]")
     for key in groups or ():
         _require_column(cells, "categorical covariate", key)
     for use, keys in (("size factor", [size_factor] if size_factor else []), ("continuous covariate", numbers or ())):
@@ -246,6 +278,8 @@ def _checked_values(cells: AnnData, layer: str | None) -> Iterator[NDArray[Any]]
     for first in range(0, cells.n_obs, _STRETCH):
         part = stored[first : first + _STRETCH]
         values = np.asarray(part.data if hasattr(part, "tocsr") else part)
+        if values.dtype.kind not in "fiub":
+            raise InvalidDataError(f"{place} holds values of type {values.dtype}; numbers are needed")
         if not np.isfinite(values).all():
             raise InvalidDataError(f"{place} holds NaN or infinity; raw counts are needed")
         if (values < 0).any():
@@ -329,7 +363,7 @@ def recover_counts(normalised: NDArray[np.floating]) -> NDArray[np.float32]:
 
 
 def write_annotations(cells: AnnData, path: Path) -> None:
-    """Write obs, var and uns of cells as an .h5ad file without counts.
+    """Write cells as an .h5ad file without their counts: a trial of what else they hold, on the first cell of each matrix.
 
     Raises:
         InvalidDataError: a value that the format has no place for.
@@ -339,6 +373,8 @@ def write_annotations(cells: AnnData, path: Path) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             anndata.AnnData(obs=cells.obs.copy(), var=cells.var.copy(), uns=dict(cells.uns)).write_h5ad(path)
+            path.unlink()
+            cells[:1].copy().write_h5ad(path)
     except OSError:
         raise
     except Exception as error:

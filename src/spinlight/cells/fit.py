@@ -17,11 +17,12 @@ import scvi
 from anndata import AnnData
 from numpy.typing import NDArray
 
+from spinlight._errors import InvalidDataError
 from spinlight._plain import plain
 from spinlight._results import Results
 from spinlight._signals import interrupts_wait
 from spinlight._threads import torch_threads
-from spinlight.cells.data import counts_of, require_cells, write_annotations
+from spinlight.cells.data import counts_of, require_anndata, require_cells, write_annotations
 from spinlight.cells.defaults import epochs_for
 from spinlight.cells.elbo import DRAWS, estimate_elbo
 from spinlight.cells.evaluation import neighbour_graph, principal_components, separation
@@ -139,6 +140,9 @@ def _run(
 
 def _checked(cells: AnnData, settings: FitSettings) -> FitSettings:
     """Return the settings, their defaults filled in, or refuse the cells before anything is spent."""
+    require_anndata(cells)
+    if cells.isbacked:
+        raise InvalidDataError("fit_cells writes the cells anew and needs them in memory; give cells.to_memory()")
     require_cells(cells, settings.layer, batch_key=settings.batch_key, labels_key=settings.labels_key)
     return replace(settings, epochs=settings.epochs or epochs_for(cells.n_obs))
 

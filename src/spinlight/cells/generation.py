@@ -15,6 +15,7 @@ from torch import Tensor
 
 from spinlight._errors import InvalidStateError, UnknownNameError
 from spinlight._random import Seed, derive_seed, resolve_seed, uniform
+from spinlight.cells.loading import mini_batches
 from spinlight.cells.settings import LATENT
 from spinlight.ising import SupportsDraw
 
@@ -67,9 +68,8 @@ def _templates(model: BaseModelClass, count: int, batch: str | None, random: np.
 
 def _decoded(model: BaseModelClass, chosen: NDArray[np.intp], zeta: Tensor) -> sparse.csr_matrix:
     module, parts = model.module, []
-    loader = model._make_data_loader(model.adata, indices=chosen, shuffle=False)
     done = 0
-    for tensors in loader:
+    for tensors in mini_batches(model, model.adata, chosen, None):
         rows = len(tensors[REGISTRY_KEYS.BATCH_KEY])
         inferred = module.inference(**module._get_inference_input(tensors))
         inferred = {**inferred, MODULE_KEYS.Z_KEY: zeta[done : done + rows].to(module.device)}

@@ -21,6 +21,7 @@ from spinlight._errors import InvalidSettingError
 from spinlight._random import Seed
 from spinlight.cells.generation import generate_cells
 from spinlight.cells.likelihood import importance_weighted_bound
+from spinlight.cells.loading import mini_batches
 from spinlight.cells.signatures import signature_of
 from spinlight.ising import LogPartition, SupportsDraw
 from spinlight.training import ImportanceWeightedBound
@@ -157,7 +158,7 @@ class BitsMixin(RNASeqMixin, VAEMixin):  # type: ignore[misc]  # scvi-tools carr
             `draws` passes of the decoder.
         """
         self._check_if_trained(warn=False)
-        loader = self._make_data_loader(adata=self._validate_anndata(adata), indices=indices, batch_size=batch_size)
+        loader = mini_batches(self, self._validate_anndata(adata), indices, batch_size)
         return importance_weighted_bound(self.module, loader, draws=draws, seed=seed)
 
     def generate_cells(
@@ -230,7 +231,7 @@ class BitsMixin(RNASeqMixin, VAEMixin):  # type: ignore[misc]  # scvi-tools carr
         self._check_if_trained(warn=False)
         if dataloader is None:
             cells = self._validate_anndata(adata)
-            dataloader = self._make_data_loader(adata=cells, indices=indices, batch_size=batch_size)
+            dataloader = mini_batches(self, cells, indices, batch_size)
         for tensors in dataloader:
             yield self.module.inference(**self.module._get_inference_input(tensors))
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any, Literal, cast, get_args
 
+import numpy as np
 import torch
 from anndata import AnnData
 from scvi import REGISTRY_KEYS
@@ -22,10 +23,11 @@ from scvi.model.base import (
     UnsupervisedTrainingMixin,
 )
 
-from spinlight._checks import flag, fraction, instance, nonnegative_number, positive_integer
+from spinlight._checks import flag, fraction, instance, integer, nonnegative_number, positive_integer
 from spinlight._errors import InvalidDataError, InvalidSettingError
 from spinlight.cells import defaults
 from spinlight.cells.data import (
+    require_anndata,
     require_columns,
     require_counts,
     require_covariates,
@@ -45,6 +47,9 @@ from spinlight.training.interrupts import StopOnInterrupt, interrupts_named
 
 GeneLikelihood = Literal["nb", "zinb", "poisson", "normal"]
 Dispersion = Literal["gene", "gene-batch", "gene-label", "gene-cell"]
+
+_FEWEST_TRAINED = 5
+_LEAST_VARIANCE = 1e-8
 
 _OURS = {
     "n_input",
@@ -185,6 +190,10 @@ class QBMVAE(
                 "use_observed_lib_size=False takes the spread of library sizes from the cells, which a registry does not hold; give adata"
             )
         means, variances = _init_library_size(self.adata_manager, shapes["n_batch"])
+        if not (np.isfinite(variances).all() and (variances > _LEAST_VARIANCE).all()):
+            raise InvalidDataError(
+                "library sizes cannot be inferred where a batch has one cell, or cells of one total; leave use_observed_lib_size=True"
+            )
         return shapes | {"library_log_means": means, "library_log_vars": variances}
 
     @property
@@ -231,6 +240,7 @@ class QBMVAE(
             InvalidSettingError: one column for batches and labels, or an unlabelled category without labels.
         """
         arguments = cls._get_setup_method_args(**locals())
+        require_anndata(adata)
         minified = _get_adata_minify_type(adata)
         if unlabeled_category is not None and labels_key is None:
             raise InvalidSettingError("unlabeled_category is a value of the labels' column; give labels_key too")
@@ -239,7 +249,9 @@ class QBMVAE(
         )
         require_columns(adata, batch_key=batch_key, labels_key=None if filled_in else labels_key)
         if batch_key is not None:
-            require_groups(adata, batch_key)
+            require_groups(adata, "batch key", batch_key)
+        if labels_key is not None and labels_key in adata.obs:
+            require_groups(adata, "labels key", labels_key, like=unlabeled_category)
         require_covariates(
             adata, size_factor=size_factor_key, groups=categorical_covariate_keys, numbers=continuous_covariate_keys
         )
@@ -273,7 +285,9 @@ class QBMVAE(
                 `plan_kwargs`, ...). `plan_kwargs` also takes `prior_lr` and `estimate_every`.
 
         Raises:
-            InvalidSettingError: a number of epochs below one.
+            InvalidSettingError: a number of epochs below one, or of cells in a mini-batch below two.
+            InvalidDataError: fewer than five cells.
+            InvalidStateError: training diverged, so that the loss is no number.
         """
         epochs = (
             defaults.epochs_for(self.summary_stats.n_cells)
@@ -281,6 +295,14 @@ class QBMVAE(
             else positive_integer("max_epochs", max_epochs)
         )
         plan = {"n_epochs_kl_warmup": defaults.warmup_for(epochs)} | (settings.pop("plan_kwargs", None) or {})
+        if settings.get("batch_size") is not None:
+            integer("batch_size", settings["batch_size"], least=2, most=2**31)  # one cell has no batch statistics
+        if self.summary_stats.n_cells < _FEWEST_TRAINED:
+            raise InvalidDataError(
+                f"{self.summary_stats.n_cells} cells are too few to train on; give {_FEWEST_TRAINED} at least"
+            )
+        if not self.history:
+            self.is_trained_ = False  # an interrupt before the first epoch's end left no history to append to
         self._training_mode()
         with StopOnInterrupt() as stop, warnings.catch_warnings():
             warnings.filterwarnings(
@@ -291,9 +313,10 @@ class QBMVAE(
                 with interrupts_named():
                     super().train(epochs, accelerator, callbacks=callbacks, plan_kwargs=plan, **settings)
             except KeyboardInterrupt:
-                self.module.eval()
                 self.is_trained_ = True
                 raise
+            finally:
+                self.module.eval()  # as scvi-tools leaves it, also where training was refused or failed
 
     @classmethod
     @signature_of(BaseModelClass.load)
@@ -343,6 +366,7 @@ class QBMVAE(
                 "take cells[:, model.adata.var_names]"
             )
         if adata is not None and adata is not self.adata and _get_adata_minify_type(adata) is None:
+            require_anndata(adata)
             known = self.registry_["setup_args"]
             require_columns(adata, batch_key=known["batch_key"], labels_key=known["labels_key"])
             require_covariates(
@@ -351,8 +375,17 @@ class QBMVAE(
                 groups=known["categorical_covariate_keys"],
                 numbers=known["continuous_covariate_keys"],
             )
+            self._require_known_batches(adata, known["batch_key"])
             (require_values if self.module.gene_likelihood == "normal" else require_counts)(adata, known["layer"])
         return super()._validate_anndata(adata, copy_if_view)
+
+    def _require_known_batches(self, cells: AnnData, key: str | None) -> None:
+        state = self.registry_["field_registries"][REGISTRY_KEYS.BATCH_KEY]["state_registry"]
+        known = {str(name) for name in state["categorical_mapping"]}
+        if key is not None and (unknown := sorted({str(name) for name in cells.obs[key]} - known)):
+            raise InvalidDataError(
+                f"the model does not know the batches {', '.join(unknown)}; QBMVAE.load_query_data(cells, model) maps cells of new batches"
+            )
 
 
 @contextmanager

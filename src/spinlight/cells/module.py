@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from copy import copy
 from typing import Any
 
 import torch
@@ -148,7 +149,7 @@ class QBMVAEModule(VAE):  # type: ignore[misc]  # scvi-tools carries no types
         zeta, library = self.relaxation.smooth(bits, again), self._library(inferred, draws, generator)
         inferred = {**inferred, MODULE_KEYS.Z_KEY: zeta, MODULE_KEYS.LIBRARY_KEY: library}
         generated = self.generative(**self._get_generative_input(tensors, inferred))
-        log_p = _log_likelihood(tensors, generated).double().reshape(draws, -1)
+        log_p = _log_likelihood_in_double(tensors, generated).reshape(draws, -1)
         energy = self.prior.energy(bits.flatten(0, 1).to(zeta)).double().reshape(draws, -1)
         return log_p - energy - log_q + self._library_log_weights(inferred, generated)
 
@@ -210,6 +211,16 @@ class QBMVAEModule(VAE):  # type: ignore[misc]  # scvi-tools carries no types
 def _log_likelihood(tensors: dict[str, Tensor], generated: dict[str, Any]) -> Tensor:
     """Return log p(x | zeta), summed over the genes, shape (..., cells)."""
     found: Tensor = generated[MODULE_KEYS.PX_KEY].log_prob(tensors[REGISTRY_KEYS.X_KEY]).sum(-1)
+    return found
+
+
+def _log_likelihood_in_double(tensors: dict[str, Tensor], generated: dict[str, Any]) -> Tensor:
+    """Return log p(x | zeta) as above, but float64: log-gammas of counts beyond 10^4 cancel to too few digits in float32."""
+    law = copy(generated[MODULE_KEYS.PX_KEY])
+    for name, value in vars(law).items():
+        if isinstance(value, Tensor) and value.is_floating_point():
+            setattr(law, name, value.double())
+    found: Tensor = law.log_prob(tensors[REGISTRY_KEYS.X_KEY].double()).sum(-1)
     return found
 
 

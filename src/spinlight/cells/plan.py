@@ -10,7 +10,7 @@ from scvi.train import TrainingPlan
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from spinlight._checks import positive_integer, positive_number
-from spinlight._errors import InvalidSettingError, SpinlightWarning
+from spinlight._errors import InvalidSettingError, InvalidStateError, SpinlightWarning
 from spinlight.cells import defaults
 from spinlight.cells.module import QBMVAEModule
 from spinlight.latent import BoltzmannPrior
@@ -88,7 +88,17 @@ class BoltzmannTrainingPlan(TrainingPlan):  # type: ignore[misc]  # scvi-tools c
             self._estimate_quickly()
 
     def on_train_epoch_end(self) -> None:
-        """Log log Z with its error."""
+        """Log log Z with its error; refuse to go on without a loss.
+
+        Raises:
+            InvalidStateError: a loss that is no number.
+        """
+        loss = self.trainer.callback_metrics.get("train_loss_epoch", self.trainer.callback_metrics.get("train_loss"))
+        if loss is not None and not bool(torch.isfinite(loss)):
+            raise InvalidStateError(
+                f"training diverged in epoch {self.current_epoch}: the loss is {float(loss)}; "
+                f"make the model anew and train it with a lower lr than {self.lr:g}"
+            )
         known = self.module.prior.log_partition
         self.log_dict({"log_partition": known.value, "log_partition_error": known.standard_error})
 

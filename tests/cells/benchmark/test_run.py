@@ -171,6 +171,72 @@ def test_a_damaged_file_is_made_anew(suffix: str, cells: AnnData, counting: Coun
     assert [task.seed for task in counting.asked] == [0, 1, 1]
 
 
+def test_arrays_of_another_fit_are_made_anew(cells: AnnData, counting: Counting, tmp_path: Path) -> None:
+    """As a process leaves them that is killed between the two files of a trial."""
+    run(cells, tmp_path)
+    folder = tmp_path / "trials/some"
+    (folder / "counting-3-seed0.npz").write_bytes((folder / "counting-3-seed1.npz").read_bytes())
+    run(cells, tmp_path)
+    assert [task.seed for task in counting.asked] == [0, 1, 0]
+
+
+@pytest.mark.parametrize("damage", [{"fit": []}, {"scores": []}, {"fit": {}}, {"scores": {}}])
+def test_a_record_that_is_json_but_no_record_is_made_anew(
+    damage: dict[str, Any], cells: AnnData, counting: Counting, tmp_path: Path
+) -> None:
+    run(cells, tmp_path)
+    path = tmp_path / "trials/some/counting-3-seed1.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | damage))
+    assert run(cells, tmp_path).summary["failures"] == []
+    assert json.loads(path.read_text())["scores"]["values"]
+
+
+def test_a_folder_in_the_place_of_a_record_is_named(cells: AnnData, counting: Counting, tmp_path: Path) -> None:
+    run(cells, tmp_path)
+    path = tmp_path / "trials/some/counting-3-seed1.json"
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(
+        InvalidSettingError, match=r"counting-3-seed1\.json cannot be read \(Is a directory\); remove it"
+    ):
+        run(cells, tmp_path)
+
+
+def test_a_second_benchmark_in_one_folder_is_refused(
+    cells: AnnData, counting: Counting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused: list[str] = []
+
+    def fit(self: Counting, seen: AnnData, task: FitTask) -> Embedded:
+        with pytest.raises(InvalidSettingError, match="another benchmark is running in"):
+            run(cells, tmp_path)
+        refused.append("yes")
+        raise RuntimeError("enough")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(counting), "fit", fit)
+        assert [each["message"] for each in run(cells, tmp_path).summary["failures"]] == ["enough", "enough"]
+    assert len(refused) == 2
+    assert run(cells, tmp_path).summary["failures"] == []
+
+
+def test_trials_that_another_program_has_changed_are_failures(
+    cells: AnnData, counting: Counting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from spinlight.cells.benchmark import run as module
+
+    real = module.run_trial
+
+    def spoiled(trial: Any, *arguments: Any) -> None:
+        real(trial, *arguments)
+        if trial.seed == 1:
+            (tmp_path / "trials" / f"{trial.name}.npz").unlink()
+
+    monkeypatch.setattr(module, "run_trial", spoiled)
+    (failure,) = run(cells, tmp_path).summary["failures"]
+    assert (failure["trial"], failure["error"]) == ("some/counting-3-seed1", "FileNotFoundError")
+
+
 def test_an_interrupt_leaves_what_is_finished(cells: AnnData, counting: Counting, tmp_path: Path) -> None:
     from spinlight.cells import InterruptedFitError
 

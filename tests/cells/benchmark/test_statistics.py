@@ -119,5 +119,11 @@ def test_for_one_seed_the_interval_is_of_its_cells() -> None:
     found = paired_over_cells({0: np.array([1.0, 2.0, 3.0])}, {0: np.zeros(3)})
     assert found is not None
     assert found.cell_error == pytest.approx(1 / math.sqrt(3))
-    assert found.interval.upper == pytest.approx(2 + 1.96 / math.sqrt(3), rel=1e-4)
+    assert found.interval.upper == pytest.approx(2 + 4.302653 / math.sqrt(3), rel=1e-4)  # t_2(.975)
     assert paired_over_cells({0: np.zeros(3)}, {1: np.zeros(3)}) is None
+
+
+def test_models_are_ranked_on_the_seeds_that_all_have() -> None:
+    first_is_better = {"first": {0: 0.1, 1: 0.1, 2: 0.1, 3: 0.9, 4: 1.0}, "second": {3: 0.8, 4: 0.9}}
+    assert ranking(first_is_better, 1) == [["first"], ["second"]]
+    assert ranking({"first": {0: 1.0, 1: 1.0}, "second": {2: 1.0, 3: 1.0}}, 1) is None

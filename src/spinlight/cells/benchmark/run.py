@@ -6,8 +6,8 @@ import csv
 import io
 import json
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,11 @@ from spinlight.cells.benchmark.store import FOLDER, Store
 from spinlight.cells.benchmark.summary import Contender, contenders_of, set_summary
 from spinlight.cells.benchmark.trials import references, run_trial
 from spinlight.training.interrupts import InterruptedFitError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -84,11 +89,44 @@ def benchmark_cells(
     folder, store = _prepared_folder(out), Store(out)
     pending = [trial for trial in trials if store.scored(trial) is None]
     try:
-        with Interrupts() as interrupts, torch_threads(settings.threads), (pending and progress) or nullcontext():
+        with (
+            _alone(store.folder),
+            Interrupts() as interrupts,
+            torch_threads(settings.threads),
+            (pending and progress) or nullcontext(),
+        ):
             _run(pending, store, Shown(progress, len(pending)), interrupts)
     except KeyboardInterrupt as error:
         raise InterruptedFitError([store.folder] if store.folder.is_dir() else []) from error
     return _written(folder, store, sets, trials, settings)
+
+
+_LOST = {
+    "stage": "files",
+    "error": "FileNotFoundError",
+    "message": "its files are no longer those that were written; another program changed them",
+    "traceback": "",
+}
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Refuse a second benchmark in one folder, which would overwrite the files of the first; a killed one bars nobody."""
+    if fcntl is None:
+        yield
+        return
+    place = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(place)
+        raise InvalidSettingError(
+            f"another benchmark is running in {folder.parent}; wait for its end, or choose another folder"
+        ) from error
+    try:
+        yield
+    finally:
+        os.close(place)
 
 
 def _run(pending: Sequence[Trial], store: Store, shown: Shown, interrupts: Interrupts) -> None:
@@ -121,7 +159,9 @@ def _written(
             "settings": asdict(settings),
             "sets": {data.name: set_summary(data, contenders[data.name]) for data in sets},
             "failures": [
-                {"trial": trial.name, **failure} for trial in trials if (failure := store.failure(trial)) is not None
+                {"trial": trial.name, **(store.failure(trial) or _LOST)}
+                for trial in trials
+                if store.scored(trial) is None
             ],
         }
     )

@@ -106,6 +106,11 @@ def ranking(values: Mapping[str, Mapping[int, float]], better: int) -> list[list
     Returns:
         None where a model has fewer than two seeds in common with a group's best, so that nothing can be told.
     """
+    # Means over different seeds say nothing of each other: where a fit failed, all models are ranked without its seed.
+    common = set.intersection(*(set(by_seed) for by_seed in values.values())) if values else set()
+    values = {name: {seed: by_seed[seed] for seed in sorted(common)} for name, by_seed in values.items()}
+    if not common:
+        return None
     left = sorted(values, key=lambda name: -better * float(np.mean(list(values[name].values()))))
     groups = []
     while left:
@@ -158,6 +163,6 @@ def paired_over_cells(
     error = math.sqrt(sum(variances)) / len(seeds)
     interval = mean_interval([float(part.mean()) for part in differences])
     if len(seeds) == 1 and math.isfinite(error):
-        half = float(stats.norm.ppf((1 + LEVEL) / 2)) * error
+        half = float(stats.t.ppf((1 + LEVEL) / 2, len(differences[0]) - 1)) * error
         interval = Interval(mean=interval.mean, lower=interval.mean - half, upper=interval.mean + half, count=1)
     return CellDifference(interval=interval, cell_error=error, cells=sum(map(len, differences)))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spinlight._errors import FileFormatError
+from spinlight._errors import FileFormatError, InvalidSettingError
 from spinlight._files import atomic_file, load_arrays
 from spinlight._plain import plain
 from spinlight.cells.benchmark.grid import Trial
@@ -38,25 +38,25 @@ class Store:
     def fitted(self, trial: Trial) -> Record | None:
         """Return the record of a trial whose fit is there and was made with the same settings, data and seed."""
         record = self._read(trial)
-        fit = record.get("fit") if record else None
-        if not fit or fit.get("key") != trial.fit_key:
+        if record is None or not _is_fit(record.get("fit"), trial.fit_key):
             return None
         try:
-            self.arrays(trial)
+            arrays = self._arrays(trial)
         except (FileFormatError, FileNotFoundError):
             return None  # lost or damaged: made anew
-        return record
+        # A process that was killed between two files leaves arrays of another fit than the record's.
+        belongs = str(arrays.get("fit_key")) == trial.fit_key and {"latent", "held_out_cells"} <= arrays.keys()
+        return record if belongs else None
 
     def scored(self, trial: Trial) -> Record | None:
         """Return the record of a trial that needs nothing more."""
         record = self.fitted(trial)
-        scores = record.get("scores") if record else None
-        return record if scores and scores.get("key") == trial.score_key else None
+        return record if record is not None and _are_scores(record.get("scores"), trial.score_key) else None
 
     def failure(self, trial: Trial) -> Mapping[str, Any] | None:
         """Return how the trial failed when it was last tried, if it did."""
-        record = self._read(trial)
-        return record.get("failure") if record else None
+        failure = (self._read(trial) or {}).get("failure")
+        return failure if isinstance(failure, dict) and set(failure) == set(_OF_FAILURE) else None
 
     def arrays(self, trial: Trial) -> dict[str, NDArray[Any]]:
         """Return `latent`, `held_out_cells`, and, where there are such, `held_out_bounds`, `energies` and `positions`.
@@ -64,6 +64,9 @@ class Store:
         Raises:
             FileFormatError: the file is damaged.
         """
+        return {name: values for name, values in self._arrays(trial).items() if name != "fit_key"}
+
+    def _arrays(self, trial: Trial) -> dict[str, NDArray[Any]]:
         return load_arrays(self._path(trial, ".npz"))
 
     def write_fit(self, trial: Trial, embedded: Embedded, held_out: NDArray[np.intp], about: Mapping[str, Any]) -> None:
@@ -111,12 +114,8 @@ class Store:
 
     def write_failure(self, trial: Trial, record: Record | None, stage: str, error: Exception) -> None:
         """Record that a trial failed, beside what it has reached."""
-        failure = {
-            "stage": stage,
-            "error": type(error).__name__,
-            "message": " ".join(str(error).split()),
-            "traceback": "".join(traceback.format_exception(error)),
-        }
+        words = stage, type(error).__name__, " ".join(str(error).split()), "".join(traceback.format_exception(error))
+        failure = dict(zip(_OF_FAILURE, words))
         self._write(trial, {"fit": record["fit"] if record else None, "scores": None, "failure": failure})
 
     def _write(self, trial: Trial, content: Mapping[str, Any]) -> None:
@@ -131,15 +130,42 @@ class Store:
         path = self._path(trial, ".npz")
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(path) as file:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # its stubs take the names for its options
+            np.savez_compressed(file, fit_key=np.array(trial.fit_key), **arrays)  # type: ignore[arg-type]  # its stubs take the names for its options
 
     def _read(self, trial: Trial) -> Record | None:
         """Return the record of a trial; one that is damaged counts as none, and is made anew."""
+        path = self._path(trial, ".json")
         try:
-            record = json.loads(self._path(trial, ".json").read_bytes())
+            record = json.loads(path.read_bytes())
         except (FileNotFoundError, ValueError):
             return None
+        except OSError as error:
+            raise InvalidSettingError(
+                f"{path} cannot be read ({error.strerror}); remove it, or choose another folder"
+            ) from error
         return record if isinstance(record, dict) else None
 
     def _path(self, trial: Trial, suffix: str) -> Path:
         return self.folder / f"{trial.name}{suffix}"
+
+
+_OF_FAILURE = ("stage", "error", "message", "traceback")
+
+
+def _is_fit(fit: Any, key: str) -> bool:
+    """Return whether a part of a record is a whole fit with this key."""
+    return (
+        isinstance(fit, dict)
+        and fit.get("key") == key
+        and isinstance(fit.get("curves"), dict)
+        and isinstance(fit.get("seconds"), int | float)
+        and "held_out" in fit
+        and (
+            fit["held_out"] is None or (isinstance(fit["held_out"], dict) and {"mean", "of"} <= fit["held_out"].keys())
+        )
+    )
+
+
+def _are_scores(scores: Any, key: str) -> bool:
+    """Return whether a part of a record holds whole scores with this key."""
+    return isinstance(scores, dict) and scores.get("key") == key and isinstance(scores.get("values"), dict)

@@ -1,0 +1,45 @@
+"""Mini-batches of chosen cells, in the order in which they were chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from anndata import AnnData
+from numpy.typing import NDArray
+from scvi.model.base import BaseModelClass
+from torch import Tensor
+
+from spinlight._errors import InvalidDataError
+
+_AT_ONCE = 128
+
+
+def mini_batches(
+    model: BaseModelClass, cells: AnnData, indices: Sequence[int] | NDArray[np.intp] | None, batch_size: int | None
+) -> Iterator[dict[str, Tensor]]:
+    """Yield mini-batches of scvi-tools' loader, chosen cells in their order and as often as they are named.
+
+    Of cells in a file scvi-tools reads each mini-batch in the file's order, whatever was asked for, and h5py refuses a cell that is named
+    twice.
+
+    Args:
+        model: whose loader it is.
+        cells: registered with the model.
+        indices: which cells, integers or a mask; all by default.
+        batch_size: cells at a time; scvi-tools' setting by default.
+
+    Raises:
+        InvalidDataError: no cell.
+    """
+    if indices is not None and not len(indices):
+        raise InvalidDataError("indices name no cell")
+    chosen = None if indices is None else np.arange(cells.n_obs)[np.asarray(indices)]
+    if chosen is None or (np.diff(chosen) > 0).all():
+        yield from model._make_data_loader(adata=cells, indices=chosen, batch_size=batch_size, shuffle=False)
+        return
+    size = batch_size or _AT_ONCE
+    for first in range(0, len(chosen), size):
+        once, places = np.unique(chosen[first : first + size], return_inverse=True)
+        (tensors,) = model._make_data_loader(adata=cells, indices=once, batch_size=len(once), shuffle=False)
+        yield {name: values[places] for name, values in tensors.items()}
