@@ -72,6 +72,28 @@ def test_first_means_the_highest_mean_and_elsewhere_a_tie_will_do(ours: float, f
     assert rows(found, OTHER)["scIB total, size 30, above scvi 30"] is elsewhere
 
 
+def test_two_seeds_excuse_nothing() -> None:
+    found = {each.name: each for each in (contender("qbmvae 30", [0.69, 0.72]), contender("scvi 30", [0.71, 0.72]))}
+    assert not rows(found, OTHER)["scIB total, size 30, above scvi 30"]
+
+
+def test_the_ablation_is_printed_whatever_it_is_and_the_order_with_its_range() -> None:
+    found = {
+        each.name: each
+        for each in (contender("qbmvae 30", [0.5, 0.6, 0.7]), contender("bernoulli 30", [0.6, 0.7, 0.8]))
+    }
+    found["qbmvae 30"].values["energy_tau"] = {0: -0.2, 1: 0.0, 2: 0.1}
+    (row, (mean, _, interval, required, _), _), *more = cell_latents._ablation(OTHER, found)
+    assert row == "latent/some/scib_total, qbmvae 30 above bernoulli 30"
+    assert (mean, interval) == (pytest.approx(-0.1), pytest.approx((-0.1, -0.1)))
+    assert required is None
+    assert not more
+    ((row, (tau, _, ends, required, _), _),) = cell_latents._orders(OTHER, found)
+    assert row == "latent/some/order, energy of qbmvae 30"
+    assert (tau, ends) == (pytest.approx(-0.1 / 3), (-0.2, 0.1))
+    assert required is None
+
+
 def test_a_rival_that_failed_with_some_seeds_is_not_taken_for_the_best() -> None:
     found = {
         each.name: each

@@ -127,3 +127,9 @@ def test_models_are_ranked_on_the_seeds_that_all_have() -> None:
     first_is_better = {"first": {0: 0.1, 1: 0.1, 2: 0.1, 3: 0.9, 4: 1.0}, "second": {3: 0.8, 4: 0.9}}
     assert ranking(first_is_better, 1) == [["first"], ["second"]]
     assert ranking({"first": {0: 1.0, 1: 1.0}, "second": {2: 1.0, 3: 1.0}}, 1) is None
+
+
+def test_differences_that_are_equal_but_for_rounding_have_no_p_value() -> None:
+    found = paired_difference({0: 0.5, 1: 0.6, 2: 0.7}, {0: 0.6, 1: 0.7, 2: 0.8})
+    assert found is not None
+    assert found.t_p is None

@@ -59,7 +59,7 @@ class Difference:
 
     Args:
         interval: of the mean difference.
-        t_p: two-sided p of the paired t-test; None for one seed, or differences that are all equal.
+        t_p: two-sided p of the paired t-test; None for one seed, or differences that are equal but for rounding.
         wilcoxon_p: two-sided p of Wilcoxon's signed-rank test; None for fewer than six seeds, where it cannot reach .05.
     """
 
@@ -74,7 +74,8 @@ def paired_difference(one: Mapping[int, float], other: Mapping[int, float]) -> D
     if not seeds:
         return None
     differences = np.array([one[seed] - other[seed] for seed in seeds])
-    varied = len(seeds) > 1 and float(np.ptp(differences)) > 0
+    rounding = 1e-12 * max(abs(value) for seed in seeds for value in (one[seed], other[seed]))
+    varied = len(seeds) > 1 and float(np.ptp(differences)) > rounding
     ranked = len(seeds) >= _FEWEST_RANKED and bool(differences.any())
     return Difference(
         interval=mean_interval(differences.tolist()),
