@@ -363,7 +363,7 @@ def recover_counts(normalised: NDArray[np.floating]) -> NDArray[np.float32]:
 
 
 def write_annotations(cells: AnnData, path: Path) -> None:
-    """Write cells as an .h5ad file without their counts: a trial of what else they hold, on the first cell of each matrix.
+    """Write all annotations as an .h5ad file, then the first cell with all its matrices: a trial of what writing the cells would meet.
 
     Raises:
         InvalidDataError: a value that the format has no place for.
@@ -373,7 +373,6 @@ def write_annotations(cells: AnnData, path: Path) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             anndata.AnnData(obs=cells.obs.copy(), var=cells.var.copy(), uns=dict(cells.uns)).write_h5ad(path)
-            path.unlink()
             cells[:1].copy().write_h5ad(path)
     except OSError:
         raise

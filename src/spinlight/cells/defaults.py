@@ -1,6 +1,7 @@
 """What a QBM-VAE is made of and how long it is trained where nobody says; imports nothing heavy.
 
-Chosen on `immune_pbmc_4batch` by `benchmarks/cells.py --rows 'tuning/*'` and `'sizes/*'`; `spinlight cells benchmark` takes the same.
+Starting values, until `benchmarks/cells.py --rows 'tuning/*'` and `'sizes/*'` have chosen them on `immune_pbmc_4batch`; `spinlight cells
+benchmark` takes the same.
 """
 
 from __future__ import annotations

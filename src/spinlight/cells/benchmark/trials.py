@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from spinlight.cells.benchmark.scores.scoring import Scores, score_latent
 from spinlight.cells.benchmark.sets import CellSet
 from spinlight.cells.benchmark.shown import Shown
 from spinlight.cells.benchmark.store import Record, Store
+from spinlight.cells.benchmark.versions import installed
 from spinlight.cells.evaluation import principal_components
 from spinlight.training.quiet import quiet_training
 
@@ -115,11 +115,4 @@ def _scores(trial: Trial, arrays: dict[str, NDArray[Any]], reference: Reference)
 
 
 def _versions() -> dict[str, str]:
-    return {name: found for name in PACKAGES if (found := _version(name))}
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
+    return {name: found for name in PACKAGES if (found := installed(name))}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -20,6 +19,7 @@ from spinlight.cells.benchmark.chosen import (
     warmup_epochs,
 )
 from spinlight.cells.benchmark.models.base import BATCH, Embedded, Embedding, FitTask, HeldOut
+from spinlight.cells.benchmark.versions import installed
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -52,7 +52,7 @@ class Bits(Embedding):
     def settings(self) -> Mapping[str, Any]:
         """What decides a fit."""
         return {
-            "model": f"QBMVAE of spinlight {version('spinlight')}",
+            "model": f"QBMVAE of spinlight {installed('spinlight') or 'unknown'}",
             "prior": self.prior,
             "hyperparameters": hyperparameters(self.chosen),
             "hyperparameters of the prior": asdict(self.chosen_prior),

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from spinlight.cells.benchmark.chosen import PCA_SIZE
 from spinlight.cells.benchmark.models.base import Embedded, Embedding, FitTask
+from spinlight.cells.benchmark.versions import installed
 from spinlight.cells.evaluation import principal_components
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Components(Embedding):
     @property
     def settings(self) -> Mapping[str, Any]:
         """What decides it."""
-        return {"model": f"scanpy.pp.pca of scanpy {version('scanpy')}", "target_sum": 1e4}
+        return {"model": f"scanpy.pp.pca of scanpy {installed('scanpy') or 'unknown'}", "target_sum": 1e4}
 
     def refusal(self, cells: int, genes: int, size: int) -> str | None:
         """Refuse more components than there are."""

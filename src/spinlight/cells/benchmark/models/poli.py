@@ -10,7 +10,6 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from spinlight._checks import require_extra
 from spinlight._errors import MissingExtraError
 from spinlight.cells.benchmark.chosen import BATCH_SIZE, ChosenPoli, hyperparameters, warmup_epochs
 from spinlight.cells.benchmark.models.base import BATCH, Embedded, FitTask, PackageModel
+from spinlight.cells.benchmark.versions import installed
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -49,7 +49,7 @@ class Poli(PackageModel):
     def settings(self) -> Mapping[str, Any]:
         """What decides a fit."""
         return {
-            "model": f"scarches.models.scPoli of scarches {_installed()}",
+            "model": f"scarches.models.scPoli of scarches {installed('scarches') or 'not installed'}",
             "hyperparameters": hyperparameters(self.chosen),
         }
 
@@ -104,13 +104,6 @@ class Poli(PackageModel):
         if self.chosen is None:
             return {}
         return {"lr": self.chosen.lr, "alpha_epoch_anneal": warmup_epochs(self.chosen, epochs)}
-
-
-def _installed() -> str:
-    try:
-        return version("scarches")
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def _scarches_models(anndata: ModuleType) -> Any:

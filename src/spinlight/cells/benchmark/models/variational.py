@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -20,6 +19,7 @@ from spinlight.cells.benchmark.chosen import (
     warmup_epochs,
 )
 from spinlight.cells.benchmark.models.base import BATCH, Embedded, FitTask, HeldOut, PackageModel
+from spinlight.cells.benchmark.versions import installed
 from spinlight.cells.evaluation import log_normalized
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Variational(PackageModel):
     def settings(self) -> Mapping[str, Any]:
         """What decides a fit."""
         return {
-            "model": f"scvi.model.{self.model} of scvi-tools {version('scvi-tools')}",
+            "model": f"scvi.model.{self.model} of scvi-tools {installed('scvi-tools') or 'unknown'}",
             "batches": self.batches,
             "hyperparameters": hyperparameters(self.chosen),
         }
