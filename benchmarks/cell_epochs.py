@@ -1,4 +1,4 @@
-"""What an epoch of a QBM-VAE costs beside one of scVI of the same sizes, on the same loader; a case of `benchmarks/cells.py`."""
+"""What an epoch of a QBM-VAE costs beside one of scVI with the same network, on the same loader; a case of `benchmarks/cells.py`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import Callback
 import harness
 from harness import Case, Claim, Settings
 from spinlight.cells import QBMVAE, load_dataset
+from spinlight.cells.benchmark import chosen
 from spinlight.training.quiet import quiet_training
 
 DATASET, SIZES, REQUIRED = "immune_pbmc_4batch", (30, 128), 1 / 1.3
@@ -63,4 +64,4 @@ def _model(name: str, size: int) -> Any:
     with quiet_training(printed=True):
         scvi.settings.seed = 0
         kind.setup_anndata(cells, batch_key="batch")
-        return kind(cells, n_latent=size, gene_likelihood="nb")
+        return kind(cells, n_latent=size, **(chosen.SCVI_DEFAULTS | chosen.network(chosen.QBMVAE)))

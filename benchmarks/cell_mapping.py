@@ -20,6 +20,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from harness import Case, Claim, Settings
 from spinlight._threads import torch_threads
 from spinlight.cells import QBMVAE, load_dataset
+from spinlight.cells.benchmark import chosen
 from spinlight.training.quiet import quiet_training
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ NETWORK = {
 }
 """What scvi-tools' guide to scArches gives every model of a reference."""
 
-MODELS = {"QBM-VAE": (QBMVAE, 3e-3), "scVI + scArches": (scvi.model.SCVI, 1e-3)}
+MODELS = {"QBM-VAE": (QBMVAE, chosen.QBMVAE.lr), "scVI + scArches": (scvi.model.SCVI, chosen.SCVI.lr)}
 """Each model with its learning rate, of reference and query."""
 
 

@@ -2,7 +2,7 @@
 
 Chosen on `immune_pbmc_4batch` alone: the best scIB total of eight candidates for each model, all of 30 dimensions, the best three of
 one seed by the mean of three; then the best of five sizes, by one seed, with the hyperparameters that `spinlight.cells.benchmark.chosen`
-has. Finished fits are kept in `runs/cells-tuning`, and an interrupted run goes on from there.
+has, whose fit of 30 dimensions is there already. Finished fits are kept in `runs/cells-tuning`, and an interrupted run goes on from there.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 from harness import Case, Claim, Settings
 from spinlight._threads import torch_threads
 from spinlight.cells import load_dataset
+from spinlight.cells.benchmark.chosen import hyperparameters
 from spinlight.cells.benchmark.grid import Trial
 from spinlight.cells.benchmark.models.base import Embedding
 from spinlight.cells.benchmark.registry import MODELS
@@ -40,9 +41,8 @@ NETWORKS = [
 
 def cases() -> list[Case]:
     """Return a case for the hyperparameters of each model, and one for the sizes of each."""
-    candidates = {"vae": _networks, "scvi": _networks, "qbmvae": _networks, "ldvae": _linear, "scpoli": _poli}
-    found = [Case(f"tuning/{name}", partial(_tuned, partial(make, name))) for name, make in candidates.items()]
-    sizes = [Case(f"sizes/{name}", partial(_sized, name)) for name in ("pca", *candidates)]
+    found = [Case(f"tuning/{name}", partial(_tuned, name)) for name in _CANDIDATES]
+    sizes = [Case(f"sizes/{name}", partial(_sized, name)) for name in ("pca", *_CANDIDATES)]
     return [*found, *sizes]
 
 
@@ -70,29 +70,53 @@ def _poli(name: str) -> list[Embedding]:
     ]
 
 
-def _candidate(name: str, words: str, *, lr: float, **hyperparameters: Any) -> Embedding:
+def _candidate(name: str, words: str, *, lr: float, **others: Any) -> Embedding:
     """Return a model with other hyperparameters, under a name that says which."""
     model: Any = MODELS[name]  # every model is a dataclass
-    changed = replace(model.chosen, lr=lr, **hyperparameters)
+    changed = replace(model.chosen, lr=lr, **others)
     found: Embedding = replace(model, name=f"{name}~{words}-lr{lr:g}", chosen=changed)
     return found
 
 
-def _tuned(make: Callable[[], Sequence[Embedding]], settings: Settings) -> list[Claim]:
+_CANDIDATES: Mapping[str, Callable[[str], list[Embedding]]] = {
+    "vae": _networks,
+    "scvi": _networks,
+    "qbmvae": _networks,
+    "ldvae": _linear,
+    "scpoli": _poli,
+}
+
+
+def _tuned(name: str, settings: Settings) -> list[Claim]:
     """Return one row for each candidate, of one seed, and one for each of the best, of three."""
-    bench, models = _Bench(quick=settings.quick), make()
+    bench, models = _Bench(quick=settings.quick), _CANDIDATES[name](name)
     first = [bench.trial(model, SIZE, 0) for model in (models[:1] if settings.quick else models)]
     totals = {trial.model.name: bench.values(trial)["scib_total"] for trial in first}
     best = sorted(first, key=lambda trial: -totals[trial.model.name])[:FINALISTS]
     more = [bench.trial(trial.model, SIZE, seed) for trial in best for seed in ([] if settings.quick else SEEDS[1:])]
     finals = [[trial, *(other for other in more if other.model is trial.model)] for trial in best]
-    return [*(bench.claim([trial]) for trial in first), *(bench.claim(trials) for trials in finals if len(trials) > 1)]
+    alone = [bench.claim(f"tuning/{trial.model.name}", [trial]) for trial in first]
+    several = [
+        bench.claim(f"tuning/{trials[0].model.name}/{len(trials)} seeds", trials)
+        for trials in finals
+        if len(trials) > 1
+    ]
+    return [*alone, *several]
 
 
 def _sized(name: str, settings: Settings) -> list[Claim]:
     """Return one row for each latent size."""
-    bench = _Bench(quick=settings.quick)
-    return [bench.claim([bench.trial(MODELS[name], size, 0)]) for size in (SIZES[:1] if settings.quick else SIZES)]
+    bench, model = _Bench(quick=settings.quick), _as_tuned(name)
+    sizes = SIZES[:1] if settings.quick else SIZES
+    return [bench.claim(f"sizes/{name}/{size}", [bench.trial(model, size, 0)]) for size in sizes]
+
+
+def _as_tuned(name: str) -> Embedding:
+    """Return the candidate that was chosen, or the model itself where there is none such."""
+    model: Any = MODELS[name]  # every model is a dataclass
+    candidates: list[Any] = list(_CANDIDATES[name](name)) if name in _CANDIDATES else []
+    alike = (each for each in candidates if hyperparameters(each.chosen) == hyperparameters(model.chosen))
+    return next(alike, model)
 
 
 class _Bench:
@@ -123,14 +147,13 @@ class _Bench:
         bound = {} if held_out is None else {"held_out": held_out["mean"]}
         return {**record["scores"]["values"], **bound}
 
-    def claim(self, trials: Sequence[Trial]) -> Claim:
+    def claim(self, row: str, trials: Sequence[Trial]) -> Claim:
         """Return the mean scIB total of trials that differ by their seeds, with the parts and the held-out bound beside it."""
         start = time.perf_counter()
         values = [self.values(trial) for trial in trials]
         totals = [each["scib_total"] for each in values]
         names = {"scib_bio": "bio", "scib_batch": "batch", "ilisi": "iLISI", "held_out": "held-out bound"}
         known = {word: mean(each[key] for each in values) for key, word in names.items() if key in values[0]}
-        row = f"tuning/{trials[0].model.name}/{trials[0].size}" + (f"/{len(trials)} seeds" if len(trials) > 1 else "")
         spread = (min(totals), max(totals))
         return Claim(row, mean(totals), "scIB total", spread, None, known, time.perf_counter() - start)
 

@@ -41,10 +41,15 @@ def rows(found, each) -> dict[str, bool]:
 
 
 def test_every_model_has_eight_candidates_that_differ() -> None:
-    networks = [(name, cell_tuning._networks) for name in ("scvi", "vae", "qbmvae")]
-    for name, make in (*networks, ("ldvae", cell_tuning._linear), ("scpoli", cell_tuning._poli)):
+    for name, make in cell_tuning._CANDIDATES.items():
         made = make(name)
         assert len({candidate.name for candidate in made}) == len({str(c.settings) for c in made}) == 8
+
+
+def test_what_is_chosen_is_one_of_what_was_tried() -> None:
+    for name in cell_tuning._CANDIDATES:
+        assert cell_tuning._as_tuned(name).name.startswith(f"{name}~")
+    assert cell_tuning._as_tuned("pca").name == "pca"
 
 
 def test_the_best_three_by_one_seed_are_fitted_with_two_more(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,9 +59,10 @@ def test_the_best_three_by_one_seed_are_fitted_with_two_more(monkeypatch: pytest
     monkeypatch.setattr(bench, "trial", lambda self, model, size, seed: Trial(None, model, size, seed, 1))
     monkeypatch.setattr(bench, "values", lambda self, trial: {"scib_total": totals[trial.model.name] + trial.seed})
     models = [SimpleNamespace(name=name) for name in totals]
-    claims = {claim.row: claim for claim in cell_tuning._tuned(lambda: models, Settings(seeds=1, quick=False))}
+    monkeypatch.setitem(cell_tuning._CANDIDATES, "some", lambda name: models)
+    claims = {claim.row: claim for claim in cell_tuning._tuned("some", Settings(seeds=1, quick=False))}
     finals = [row for row in claims if row.endswith("/3 seeds")]
-    assert finals == [f"tuning/model {number}/30/3 seeds" for number in (7, 6, 5)]
+    assert finals == [f"tuning/model {number}/3 seeds" for number in (7, 6, 5)]
     assert len(claims) == 8 + 3
     assert claims[finals[0]].value == pytest.approx(0.7 + 1)
     assert claims[finals[0]].interval == pytest.approx((0.7, 2.7))

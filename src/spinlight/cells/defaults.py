@@ -1,14 +1,24 @@
 """What a QBM-VAE is made of and how long it is trained where nobody says; imports nothing heavy.
 
-Starting values, until `benchmarks/cells.py --rows 'tuning/*'` and `'sizes/*'` have chosen them on `immune_pbmc_4batch`; `spinlight cells
-benchmark` takes the same.
+Network and rate are the best of eight by `benchmarks/cells.py --rows 'tuning/*'`, the bits the best of five sizes by `'sizes/*'`, on
+`immune_pbmc_4batch` alone; `spinlight cells benchmark` takes the same.
 """
 
 from __future__ import annotations
 
+from typing import Literal
+
+Norm = Literal["encoder", "decoder", "none", "both"]
+"""Which hidden layers are normalised, as scvi-tools says it."""
+
 BITS, HIDDEN, LAYERS, DROPOUT = 128, 128, 1, 0.1
 
-RATE, PRIOR_RATE = 3e-3, 1e-2
+BATCH_NORM: Norm = "none"
+LAYER_NORM: Norm = "both"
+ENCODE_COVARIATES = True
+"""What scvi-tools' guide to scArches recommends; its own defaults are the other way round."""
+
+RATE, PRIOR_RATE = 1e-3, 1e-2
 """Learning rates of the networks and of the prior."""
 
 WARMUP = 1 / 3

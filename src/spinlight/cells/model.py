@@ -98,7 +98,10 @@ class QBMVAE(
         normalize_logits: batch normalisation of the encoder's logits, which keeps every bit in use.
         label_weight: of the labels' cross-entropy in the loss, for `predict`; none by default.
             Needs `setup_anndata(labels_key=..., unlabeled_category=...)`. `dispersion="gene-label"` uses labels too.
-        network: what else `scvi.module.VAE` takes: `encode_covariates`, `deeply_inject_covariates`, `use_layer_norm`, ...
+        encode_covariates: whether the encoder is told batch and covariates too, not only the decoder.
+        use_batch_norm: of the hidden layers of "encoder", "decoder", "both" or "none".
+        use_layer_norm: the same; in scvi-tools' own models batch normalisation is the default.
+        network: what else `scvi.module.VAE` takes: `deeply_inject_covariates`, `batch_representation`, ...
 
     Raises:
         InvalidDataError: data that the likelihood is none of.
@@ -130,6 +133,9 @@ class QBMVAE(
         relaxation: Relaxation | None = None,
         normalize_logits: bool = True,
         label_weight: float = 0.0,
+        encode_covariates: bool = defaults.ENCODE_COVARIATES,
+        use_batch_norm: defaults.Norm = defaults.BATCH_NORM,
+        use_layer_norm: defaults.Norm = defaults.LAYER_NORM,
         **network: Any,
     ) -> None:
         super().__init__(adata, registry)
@@ -153,6 +159,9 @@ class QBMVAE(
             dispersion=_one_of("dispersion", dispersion, Dispersion),
             gene_likelihood=_one_of("gene_likelihood", gene_likelihood, GeneLikelihood),
             use_observed_lib_size=flag("use_observed_lib_size", use_observed_lib_size),
+            encode_covariates=flag("encode_covariates", encode_covariates),
+            use_batch_norm=_one_of("use_batch_norm", use_batch_norm, defaults.Norm),
+            use_layer_norm=_one_of("use_layer_norm", use_layer_norm, defaults.Norm),
             **({"log_variational": gene_likelihood != "normal"} | self._shapes(use_observed_lib_size) | network),
         )
         self.module.minified_data_type = self.minified_data_type

@@ -1,6 +1,7 @@
 """The hyperparameters of every model, ours those that it ships with.
 
-Starting values, until `benchmarks/cells.py --rows 'tuning/*'` has chosen them on `immune_pbmc_4batch` alone; then they are left alone.
+The best of eight for each model by `benchmarks/cells.py --rows 'tuning/*'`, and of five sizes by `'sizes/*'`, on `immune_pbmc_4batch`
+alone; they apply to all sets.
 
 Changing a number here makes a new result of every trial that it enters; see `grid.fit_key`.
 """
@@ -86,7 +87,7 @@ PCA_SIZE = 30
 VAE = Chosen(size=30, likelihood="normal")
 SCVI = Chosen(size=30, layers=2)
 LDVAE = Chosen(size=30, lr=5e-3)
-SCPOLI = ChosenPoli(size=30)
+SCPOLI = ChosenPoli(size=30, embedding=5, hidden=128)
 
 QBMVAE = Chosen(
     size=defaults.BITS,
@@ -95,6 +96,8 @@ QBMVAE = Chosen(
     dropout=defaults.DROPOUT,
     lr=defaults.RATE,
     warmup=defaults.WARMUP,
+    normalisation="layer" if defaults.LAYER_NORM == "both" else "batch",
+    encode_batches=defaults.ENCODE_COVARIATES,
 )
 QBMVAE_PRIOR = ChosenPrior(lr=defaults.PRIOR_RATE)
 """Also of the ablation, which changes nothing but the prior."""
@@ -107,8 +110,12 @@ def hyperparameters(chosen: Chosen | ChosenPoli | None) -> Any:
     return {name: value for name, value in asdict(chosen).items() if name != "size"}
 
 
+SCVI_DEFAULTS: dict[str, Any] = {"use_batch_norm": "both", "use_layer_norm": "none", "encode_covariates": False}
+"""What `network` leaves out, since some models of scvi-tools cannot vary it."""
+
+
 def network(chosen: Chosen) -> dict[str, Any]:
-    """Return what scvi-tools' models call these hyperparameters; nothing where they are its defaults, which some models cannot vary."""
+    """Return what scvi-tools' models call these hyperparameters; nothing where they are its defaults."""
     settings: dict[str, Any] = {
         "n_hidden": chosen.hidden,
         "n_layers": chosen.layers,

@@ -12,6 +12,7 @@ from spinlight._checks import require_extra
 from spinlight.cells.benchmark.chosen import (
     BATCH_SIZE,
     LIKELIHOOD_DRAWS,
+    SCVI_DEFAULTS,
     Chosen,
     ChosenPrior,
     hyperparameters,
@@ -72,7 +73,7 @@ class Bits(Embedding):
             cells,
             n_latent=task.size,
             prior=BernoulliPrior(task.size) if self.prior == "bernoulli" else None,
-            **network(self.chosen),
+            **(SCVI_DEFAULTS | network(self.chosen)),
         )
         plan = {
             "lr": self.chosen.lr,
