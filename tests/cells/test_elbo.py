@@ -48,7 +48,7 @@ def test_repeated_estimates_scatter_as_their_sampling_error_says(model: QBMVAE) 
 
     indices = range(40)
     torch.manual_seed(0)
-    estimates = [estimate_elbo(model, indices, draws=4) for _ in range(60)]
+    estimates = [estimate_elbo(model, indices, draws=4) for _ in range(100)]
     values = np.array([estimate.value for estimate in estimates])
     errors = np.array([estimate.sampling_error for estimate in estimates])
     assert scatter_p_value(values, errors) > threshold()

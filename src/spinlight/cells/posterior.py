@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, constraints
+from torch.nn import functional
 
 from spinlight.latent.relaxations.base import Relaxation
 
@@ -65,6 +66,16 @@ class SmoothedBits(Distribution):
         return self.relaxation.sample(self.mean.expand(shape))
 
 
+class _LogitNorm(nn.BatchNorm1d):
+    """Batch normalisation that takes a mini-batch of one cell, which has no spread, by the running statistics."""
+
+    def forward(self, logits: Tensor) -> Tensor:
+        if self.training and len(logits) == 1:
+            moments = self.running_mean, self.running_var
+            return functional.batch_norm(logits, *moments, self.weight, self.bias, eps=self.eps)
+        return super().forward(logits)
+
+
 class BitEncoder(nn.Module):
     """A network and a linear layer on top of it: counts to the logits of the latent bits.
 
@@ -86,7 +97,7 @@ class BitEncoder(nn.Module):
         self.encoder = network
         self.to_logits = nn.Sequential(nn.Linear(hidden_units, bits))
         if normalized:
-            self.to_logits.append(nn.BatchNorm1d(bits))
+            self.to_logits.append(_LogitNorm(bits))
         self.relaxation = relaxation
         self.z_transformation = nn.Identity()  # what scvi-tools applies to draws
 
