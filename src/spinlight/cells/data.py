@@ -295,8 +295,13 @@ def _checked_values(cells: AnnData, layer: str | None) -> Iterator[NDArray[Any]]
 def _place(cells: AnnData, layer: str | None) -> str:
     """Return the name of a matrix for messages; refuse a layer that is not there."""
     if layer is not None and layer not in cells.layers:
-        raise UnknownNameError(f"there is no layer {layer!r}; layers: {', '.join(cells.layers) or 'none'}")
+        raise UnknownNameError(f"there is no layer {layer!r}; layers: {', '.join(_layers(cells)) or 'none'}")
     return "X" if layer is None else f"layer {layer!r}"
+
+
+def _layers(cells: AnnData) -> list[str]:
+    """Return the names of the layers; from anndata 0.13 on, X is one of them, under None."""
+    return [name for name in cells.layers if name is not None]
 
 
 def counts_of(cells: AnnData, layer: str | None) -> Any:
@@ -314,7 +319,7 @@ def _stored(cells: AnnData, layer: str | None) -> Any:
 
 def _other_places(cells: AnnData, layer: str | None) -> str:
     """Say where else raw counts might be."""
-    layers = [name for name in cells.layers if name != layer]
+    layers = [name for name in _layers(cells) if name != layer]
     if layers:
         return f"The data have other layers, of which one may hold them: {', '.join(layers)}"
     if cells.raw is not None:

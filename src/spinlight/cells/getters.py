@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +12,7 @@ import torch
 from anndata import AnnData
 from numpy.typing import NDArray
 from scvi import REGISTRY_KEYS
+from scvi.data._utils import _validate_adata_dataloader_input
 from scvi.model.base import RNASeqMixin, VAEMixin
 from scvi.utils import unsupported_if_adata_minified
 from torch import Tensor
@@ -41,7 +42,7 @@ class BitsMixin(RNASeqMixin, VAEMixin):  # type: ignore[misc]  # scvi-tools carr
         mc_samples: int = 5000,
         batch_size: int | None = None,
         return_dist: bool = False,
-        dataloader: Iterator[dict[str, Tensor]] | None = None,
+        dataloader: Iterable[dict[str, Tensor]] | None = None,
         *,
         representation: Representation = "probabilities",
     ) -> NDArray[np.float32] | tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -83,6 +84,7 @@ class BitsMixin(RNASeqMixin, VAEMixin):  # type: ignore[misc]  # scvi-tools carr
         adata: AnnData | None = None,
         indices: Sequence[int] | None = None,
         batch_size: int | None = None,
+        dataloader: Iterable[dict[str, Tensor]] | None = None,
     ) -> NDArray[np.float32]:
         """Return E_q[E(z)] for each cell, shape (cells,): low where the prior puts much mass, in dimensionless units.
 
@@ -90,11 +92,12 @@ class BitsMixin(RNASeqMixin, VAEMixin):  # type: ignore[misc]  # scvi-tools carr
             adata: cells with the same genes; those of the model by default.
             indices: which cells; all by default.
             batch_size: cells per pass.
+            dataloader: mini-batches, instead of cells.
 
         Raises:
             InvalidDataError: other genes, or in another order.
         """
-        found = self._inferred(adata, indices, batch_size)
+        found = self._inferred(adata, indices, batch_size, dataloader)
         return torch.cat([self.module.prior.energy(each["qz"].mean).cpu() for each in found]).numpy()
 
     @torch.inference_mode()
@@ -135,6 +138,7 @@ class BitsMixin(RNASeqMixin, VAEMixin):  # type: ignore[misc]  # scvi-tools carr
         adata: AnnData | None = None,
         indices: Sequence[int] | None = None,
         batch_size: int | None = None,
+        dataloader: Iterable[dict[str, Tensor]] | None = None,
         *,
         draws: int = 100,
         seed: Seed = 0,
@@ -147,6 +151,7 @@ class BitsMixin(RNASeqMixin, VAEMixin):  # type: ignore[misc]  # scvi-tools carr
             adata: cells with the same genes; those of the model by default.
             indices: which cells; all by default.
             batch_size: cells per pass; memory grows with `batch_size` times genes.
+            dataloader: mini-batches, instead of cells.
             draws: k, at least 1.
             seed: integer, generator, or None for fresh entropy.
 
@@ -157,8 +162,7 @@ class BitsMixin(RNASeqMixin, VAEMixin):  # type: ignore[misc]  # scvi-tools carr
         Cost:
             `draws` passes of the decoder.
         """
-        self._check_if_trained(warn=False)
-        loader = mini_batches(self, self._validate_anndata(adata), indices, batch_size)
+        loader = self._loader(adata, indices, batch_size, dataloader)
         return importance_weighted_bound(self.module, loader, draws=draws, seed=seed)
 
     def generate_cells(
@@ -225,15 +229,23 @@ class BitsMixin(RNASeqMixin, VAEMixin):  # type: ignore[misc]  # scvi-tools carr
         adata: AnnData | None,
         indices: Sequence[int] | None,
         batch_size: int | None,
-        dataloader: Iterator[dict[str, Tensor]] | None = None,
+        dataloader: Iterable[dict[str, Tensor]] | None = None,
     ) -> Iterator[dict[str, Any]]:
         """Yield what inference gives for each mini-batch: the posterior `qz` and a draw `z`."""
-        self._check_if_trained(warn=False)
-        if dataloader is None:
-            cells = self._validate_anndata(adata)
-            dataloader = mini_batches(self, cells, indices, batch_size)
-        for tensors in dataloader:
+        for tensors in self._loader(adata, indices, batch_size, dataloader):
             yield self.module.inference(**self.module._get_inference_input(tensors))
+
+    def _loader(
+        self,
+        adata: AnnData | None,
+        indices: Sequence[int] | None,
+        batch_size: int | None,
+        given: Iterable[dict[str, Tensor]] | None,
+    ) -> Iterable[dict[str, Tensor]]:
+        """Return the mini-batches that are given, or those of the cells."""
+        self._check_if_trained(warn=False)
+        _validate_adata_dataloader_input(self, adata, given)
+        return mini_batches(self, self._validate_anndata(adata), indices, batch_size) if given is None else given
 
 
 _CONVERSIONS: dict[str, Callable[[Tensor], Tensor]] = {

@@ -295,7 +295,7 @@ class QBMVAE(
 
         Raises:
             InvalidSettingError: a number of epochs below one, or of cells in a mini-batch below two.
-            InvalidDataError: fewer than five cells.
+            InvalidDataError: fewer than five cells, or values from a data module that the likelihood is none of.
             InvalidStateError: training diverged, so that the loss is no number.
         """
         epochs = (
@@ -303,7 +303,8 @@ class QBMVAE(
             if max_epochs is None
             else positive_integer("max_epochs", max_epochs)
         )
-        plan = {"n_epochs_kl_warmup": defaults.warmup_for(epochs)} | (settings.pop("plan_kwargs", None) or {})
+        plan = {"n_epochs_kl_warmup": defaults.warmup_for(epochs), "check_values": self.adata is None}
+        plan |= settings.pop("plan_kwargs", None) or {}
         if settings.get("batch_size") is not None:
             integer("batch_size", settings["batch_size"], least=2, most=2**31)  # one cell has no batch statistics
         if self.summary_stats.n_cells < _FEWEST_TRAINED:

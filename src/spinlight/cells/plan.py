@@ -6,11 +6,12 @@ import warnings
 from typing import Any
 
 import torch
+from scvi import REGISTRY_KEYS
 from scvi.train import TrainingPlan
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from spinlight._checks import positive_integer, positive_number
-from spinlight._errors import InvalidSettingError, InvalidStateError, SpinlightWarning
+from spinlight._checks import flag, positive_integer, positive_number
+from spinlight._errors import InvalidDataError, InvalidSettingError, InvalidStateError, SpinlightWarning
 from spinlight.cells import defaults
 from spinlight.cells.module import QBMVAEModule
 from spinlight.latent import BoltzmannPrior
@@ -32,6 +33,8 @@ class BoltzmannTrainingPlan(TrainingPlan):  # type: ignore[misc]  # scvi-tools c
         prior_lr: learning rate of the Boltzmann machine. Chains follow its parameters only as fast as they mix.
         n_epochs_kl_warmup: epochs over which the weight of KL rises to one; `QBMVAE.train` says a third of all, this plan by itself none.
         estimate_every: steps between two quick estimates of log Z, for the history; training ends with a full one.
+        check_values: whether every mini-batch is checked as `setup_anndata` checks cells; `QBMVAE.train` says so where a data module
+            brings them.
         settings: those of `scvi.train.TrainingPlan` (`weight_decay`, `max_kl_weight`, `reduce_lr_on_plateau`, ...).
 
     Raises:
@@ -46,6 +49,7 @@ class BoltzmannTrainingPlan(TrainingPlan):  # type: ignore[misc]  # scvi-tools c
         prior_lr: float = defaults.PRIOR_RATE,
         n_epochs_kl_warmup: int | None = None,
         estimate_every: int = 50,
+        check_values: bool = False,
         **settings: Any,
     ) -> None:
         if settings.get("update_only_decoder"):
@@ -55,6 +59,7 @@ class BoltzmannTrainingPlan(TrainingPlan):  # type: ignore[misc]  # scvi-tools c
         super().__init__(module, lr=positive_number("lr", lr), n_epochs_kl_warmup=n_epochs_kl_warmup, **settings)
         self.prior_lr = positive_number("prior_lr", prior_lr)
         self.estimate_every = positive_integer("estimate_every", estimate_every)
+        self.check_values = flag("check_values", check_values)
 
     def on_fit_start(self) -> None:
         """Give every process chains of its own, where several train together."""
@@ -62,7 +67,13 @@ class BoltzmannTrainingPlan(TrainingPlan):  # type: ignore[misc]  # scvi-tools c
             self.module.prior.negatives.branch(self.trainer.global_rank)
 
     def training_step(self, batch: dict[str, torch.Tensor], batch_idx: int) -> torch.Tensor:
-        """Draw negatives of the present prior, then step as scvi-tools does."""
+        """Draw negatives of the present prior, then step as scvi-tools does.
+
+        Raises:
+            InvalidDataError: values that the likelihood is none of, where they are checked.
+        """
+        if self.check_values:
+            _require_values(batch[REGISTRY_KEYS.X_KEY], counts=self.module.gene_likelihood != "normal")
         if self._learns_prior:
             self.module.prior.advance()
             if self.global_step % self.estimate_every == 0:
@@ -144,3 +155,20 @@ class BoltzmannTrainingPlan(TrainingPlan):  # type: ignore[misc]  # scvi-tools c
             threshold_mode="abs",
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": self.lr_scheduler_metric}}
+
+
+def _require_values(values: torch.Tensor, *, counts: bool) -> None:
+    """Refuse a mini-batch that no likelihood, or none of counts, fits; shape (cells, genes)."""
+    if not bool(torch.isfinite(values).all()):
+        raise InvalidDataError("the data module yields NaN or infinity; raw counts are needed")
+    if bool((values < 0).any()):
+        raise InvalidDataError("the data module yields negative values: scaled data? Raw counts are needed")
+    if counts and bool((values != values.round()).any()):
+        raise InvalidDataError(
+            "the data module yields values that are no counts (fractions): normalised data? Give it the layer of raw counts; a model "
+            "of log-normalised values has gene_likelihood='normal'"
+        )
+    if empty := int((values == 0).all(1).sum()):
+        raise InvalidDataError(
+            f"{empty} cells of a mini-batch have no count at all; drop them from the files, by scanpy.pp.filter_cells(min_counts=1)"
+        )
