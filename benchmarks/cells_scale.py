@@ -1,8 +1,9 @@
 """An epoch over cells that do not fit into memory: a million of them, read from their file by scvi-tools' own loader.
 
 Every size trains in a process of its own, from an .h5ad file that `atlas.py` makes in a temporary folder; the peak is that of the
-process's resident memory, libraries and all. Two batches warm a process up and are not counted; starting the trainer and the last
-estimate of log Z are. The file has just been written, and may lie in the system's cache. Seeds are not repeated: a row is one run.
+process's resident memory, libraries and all. scVI has our network and latent size. Two batches warm a process up and are not counted;
+starting the trainer and the last estimate of log Z are. The file has just been written, and may lie in the system's cache. Seeds are
+not repeated: a row is one run.
 """
 
 from __future__ import annotations
@@ -72,14 +73,16 @@ def _epoch(path: Path, name: str) -> Epoch:
     import torch
 
     from spinlight.cells import QBMVAE, load_cells
+    from spinlight.cells.benchmark import chosen
     from spinlight.training.quiet import quiet_training
 
     torch.set_num_threads(harness.cores())
-    kind, size = {"QBM-VAE": (QBMVAE, {}), "scVI": (scvi.model.SCVI, {"gene_likelihood": "nb"})}[name]
+    kind = {"QBM-VAE": QBMVAE, "scVI": scvi.model.SCVI}[name]
+    network = chosen.SCVI_DEFAULTS | chosen.network(chosen.QBMVAE)
     with quiet_training(printed=True):
         cells = load_cells(path, backed=True)
         kind.setup_anndata(cells, batch_key="batch")
-        model = kind(cells, n_latent=30, **size)
+        model = kind(cells, n_latent=chosen.QBMVAE.size, **network)
         options = {"accelerator": "cpu", "enable_progress_bar": False, "train_size": 1.0}
         model.train(1, limit_train_batches=2, **options)  # compiles what is compiled
         model.module.train()  # scvi-tools leaves a trained model in evaluation mode, in which an epoch costs less
