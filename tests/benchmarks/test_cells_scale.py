@@ -12,7 +12,7 @@ pytest.importorskip("scvi")
 from atlas import BATCHES, GENES, write_atlas
 from spinlight._files import data_folder
 from spinlight.cells import load_cells, load_dataset
-from spinlight.cells.data import require_cells
+from spinlight.cells.checks import require_cells
 
 SOURCE = data_folder() / "singlecell" / "pbmc_facs_zheng.h5ad"
 pytestmark = pytest.mark.skipif(not SOURCE.exists(), reason="the folder of shared data is not there")

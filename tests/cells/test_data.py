@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from spinlight._errors import FileFormatError, InvalidDataError, InvalidSettingError, UnknownNameError
-from spinlight.cells.data import load_cells, load_dataset, recover_counts, require_cells, require_counts
+from spinlight.cells.checks import require_cells, require_counts
+from spinlight.cells.data import load_cells, load_dataset, recover_counts
 
 if TYPE_CHECKING:
     from anndata import AnnData

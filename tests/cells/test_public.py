@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from spinlight import DownloadError, FileFormatError, MissingExtraError
-from spinlight.cells import data
+from spinlight.cells import checks, data
 from spinlight.cells.data import BATCHES, LABELS, load_dataset
 from spinlight.cells.public import ATLASES, Atlas
 from spinlight.cli import main
@@ -434,7 +434,7 @@ def test_the_command_line_takes_the_columns_of_an_atlas_as_its_defaults(
 
     monkeypatch.setitem(data.BATCHES, "small", "batch")
     monkeypatch.setitem(data.LABELS, "small", "kind")
-    monkeypatch.setattr(data, "require_cells", stop)
+    monkeypatch.setattr(checks, "require_cells", stop)
     (folder / "small.h5ad").write_bytes(whole)
     arguments = ["cells", "fit", "--dataset", "small", "--out", str(tmp_path / "out")]
     assert main(arguments) == 2

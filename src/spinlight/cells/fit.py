@@ -22,7 +22,8 @@ from spinlight._plain import plain
 from spinlight._results import Results
 from spinlight._signals import interrupts_wait
 from spinlight._threads import torch_threads
-from spinlight.cells.data import counts_of, require_anndata, require_cells, write_annotations
+from spinlight.cells.checks import counts_of, require_anndata, require_cells
+from spinlight.cells.data import write_annotations
 from spinlight.cells.defaults import epochs_for
 from spinlight.cells.elbo import DRAWS, estimate_elbo
 from spinlight.cells.evaluation import neighbour_graph, principal_components, separation

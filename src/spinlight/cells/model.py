@@ -26,7 +26,7 @@ from scvi.model.base import (
 from spinlight._checks import flag, fraction, instance, integer, nonnegative_number, positive_integer
 from spinlight._errors import InvalidDataError, InvalidSettingError
 from spinlight.cells import defaults
-from spinlight.cells.data import (
+from spinlight.cells.checks import (
     require_anndata,
     require_columns,
     require_counts,

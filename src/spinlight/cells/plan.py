@@ -11,8 +11,9 @@ from scvi.train import TrainingPlan
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from spinlight._checks import flag, positive_integer, positive_number
-from spinlight._errors import InvalidDataError, InvalidSettingError, InvalidStateError, SpinlightWarning
+from spinlight._errors import InvalidSettingError, InvalidStateError, SpinlightWarning
 from spinlight.cells import defaults
+from spinlight.cells.checks import require_mini_batch
 from spinlight.cells.module import QBMVAEModule
 from spinlight.latent import BoltzmannPrior
 from spinlight.training import AnnealedImportance
@@ -73,7 +74,7 @@ class BoltzmannTrainingPlan(TrainingPlan):  # type: ignore[misc]  # scvi-tools c
             InvalidDataError: values that the likelihood is none of, where they are checked.
         """
         if self.check_values:
-            _require_values(batch[REGISTRY_KEYS.X_KEY], counts=self.module.gene_likelihood != "normal")
+            require_mini_batch(batch[REGISTRY_KEYS.X_KEY], counts=self.module.gene_likelihood != "normal")
         if self._learns_prior:
             self.module.prior.advance()
             if self.global_step % self.estimate_every == 0:
@@ -155,20 +156,3 @@ class BoltzmannTrainingPlan(TrainingPlan):  # type: ignore[misc]  # scvi-tools c
             threshold_mode="abs",
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": self.lr_scheduler_metric}}
-
-
-def _require_values(values: torch.Tensor, *, counts: bool) -> None:
-    """Refuse a mini-batch that no likelihood, or none of counts, fits; shape (cells, genes)."""
-    if not bool(torch.isfinite(values).all()):
-        raise InvalidDataError("the data module yields NaN or infinity; raw counts are needed")
-    if bool((values < 0).any()):
-        raise InvalidDataError("the data module yields negative values: scaled data? Raw counts are needed")
-    if counts and bool((values != values.round()).any()):
-        raise InvalidDataError(
-            "the data module yields values that are no counts (fractions): normalised data? Give it the layer of raw counts; a model "
-            "of log-normalised values has gene_likelihood='normal'"
-        )
-    if empty := int((values == 0).all(1).sum()):
-        raise InvalidDataError(
-            f"{empty} cells of a mini-batch have no count at all; drop them from the files, by scanpy.pp.filter_cells(min_counts=1)"
-        )

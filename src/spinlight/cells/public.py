@@ -21,6 +21,7 @@ from scipy import sparse
 from spinlight._checks import require_extra
 from spinlight._errors import DownloadError, FileFormatError, SpinlightError
 from spinlight._files import data_folder
+from spinlight.cells.checks import require_counts
 from spinlight.datasets.large import load_large
 from spinlight.datasets.sources import PublicFile, cache_path, downloaded_path
 
@@ -176,14 +177,13 @@ ATLASES = {
 """The public atlases, by name."""
 
 
-def load_atlas(atlas: Atlas, require_counts: Callable[[AnnData], None]) -> AnnData:
+def load_atlas(atlas: Atlas) -> AnnData:
     """Return the cells of a public atlas, from the data folder, the cache or the network, with raw counts in `X`.
 
     `uns["source"]` says where they come from, and how many of their values had to be rounded.
 
     Args:
         atlas: what is published.
-        require_counts: raises ValueError for cells whose `X` holds no counts.
 
     Raises:
         FileFormatError: the file is there and does not hold the atlas, or has changed since it was first used.

@@ -65,7 +65,8 @@ def fit(
     Prints the ELBO with its standard error and that of log Z, and, given labels, Leiden ARI/NMI and silhouette beside those of PCA.
     """
     with outcome():
-        from spinlight.cells.data import BATCHES, LABELS, require_cells
+        from spinlight.cells.checks import require_cells
+        from spinlight.cells.data import BATCHES, LABELS
         from spinlight.cells.defaults import BITS
         from spinlight.cells.settings import FitSettings
 

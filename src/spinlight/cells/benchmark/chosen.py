@@ -86,7 +86,7 @@ PCA_SIZE = 30
 
 VAE = Chosen(size=30, likelihood="normal")
 SCVI = Chosen(size=30, layers=2, normalisation="layer", encode_batches=True)
-LDVAE = Chosen(size=30, lr=5e-3)
+LDVAE = Chosen(size=30, hidden=256, lr=5e-3)
 SCPOLI = ChosenPoli(size=30, embedding=5, hidden=128)
 
 QBMVAE = Chosen(

@@ -15,7 +15,7 @@ from spinlight._checks import require_extra
 from spinlight._errors import InvalidDataError, InvalidSettingError, UnknownNameError
 from spinlight.cells.benchmark.models.base import BATCH
 from spinlight.cells.benchmark.settings import BenchmarkSettings
-from spinlight.cells.data import counts_of, require_cells
+from spinlight.cells.checks import counts_of, require_cells
 
 if TYPE_CHECKING:
     from anndata import AnnData
