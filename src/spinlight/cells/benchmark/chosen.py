@@ -84,7 +84,7 @@ class ChosenPoli:
 
 PCA_SIZE = 30
 
-VAE = Chosen(size=30, likelihood="normal")
+VAE = Chosen(size=30, likelihood="normal", normalisation="layer", encode_batches=True)
 SCVI = Chosen(size=30, layers=2, normalisation="layer", encode_batches=True)
 LDVAE = Chosen(size=30, hidden=256, lr=5e-3)
 SCPOLI = ChosenPoli(size=30, embedding=5, hidden=128)
