@@ -176,9 +176,9 @@ def test_impossible_numbers_of_samples_are_refused(model: QBMVAE, numbers: dict[
 
 
 def test_library_sizes_cannot_be_inferred_from_a_registry_alone(model: QBMVAE) -> None:
-    from spinlight.cells import QBMVAE
+    from spinlight.cells import QBMVAE, defaults
 
-    assert QBMVAE(registry=model.registry).module.n_latent == 128
+    assert QBMVAE(registry=model.registry).module.n_latent == defaults.BITS
     with pytest.raises(InvalidSettingError, match="give adata"):
         QBMVAE(registry=model.registry, use_observed_lib_size=False)
 

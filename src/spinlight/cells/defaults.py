@@ -11,7 +11,7 @@ from typing import Literal
 Norm = Literal["encoder", "decoder", "none", "both"]
 """Which hidden layers are normalised, as scvi-tools says it."""
 
-BITS, HIDDEN, LAYERS, DROPOUT = 128, 128, 1, 0.1
+BITS, HIDDEN, LAYERS, DROPOUT = 30, 128, 1, 0.1
 
 BATCH_NORM: Norm = "none"
 LAYER_NORM: Norm = "both"

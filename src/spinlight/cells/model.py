@@ -85,7 +85,7 @@ class QBMVAE(
     Args:
         adata: registered by `setup_anndata`.
         registry: of a data module, where the data are not in memory; see scvi-tools.
-        n_latent: latent bits, the units of a fully connected Boltzmann machine; leave it out where `prior` says it.
+        n_latent: latent bits, the units of a fully connected Boltzmann machine; 30 by default, or what `prior` has.
         n_hidden: width of the hidden layers.
         n_layers: hidden layers of encoder and decoder.
         dropout_rate: of the encoder.

@@ -19,7 +19,7 @@ from spinlight.latent import BoltzmannPrior
 from spinlight.training import AnnealedImportance
 
 _QUICK = AnnealedImportance(chains=64, steps=300)
-"""About twenty milliseconds for 128 bits."""
+"""Some twenty milliseconds for 128 bits."""
 
 _CHAINS = "spinlight_prior"
 """Where a checkpoint holds them."""
