@@ -16,6 +16,8 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+import numpy as np
+
 from harness import Case, Claim, Settings
 from spinlight._threads import torch_threads
 from spinlight.cells import load_dataset
@@ -32,6 +34,9 @@ from spinlight.cells.benchmark.trials import references, run_trial
 DATASET, SIZE, SIZES = "immune_pbmc_4batch", 30, (10, 30, 64, 128, 256)
 FOLDER = Path("runs/cells-tuning")
 FINALISTS, SEEDS = 3, (0, 1, 2)
+FEW_CELLS, EPOCHS = 700, (200, 400, 1000)
+"""A part of the set, and for how long models are trained on it: passes over few cells are few steps."""
+
 NETWORKS = [
     {"layers": layers, "normalisation": kind, "encode_batches": kind == "layer"}
     for layers, kind in product((1, 2), ("batch", "layer"))
@@ -43,7 +48,8 @@ def cases() -> list[Case]:
     """Return a case for the hyperparameters of each model, and one for the sizes of each."""
     found = [Case(f"tuning/{name}", partial(_tuned, name)) for name in _CANDIDATES]
     sizes = [Case(f"sizes/{name}", partial(_sized, name)) for name in ("pca", *_CANDIDATES)]
-    return [*found, *sizes]
+    epochs = [Case(f"epochs-of-few/{name}", partial(_few_cells, name)) for name in ("scvi", "qbmvae")]
+    return [*found, *sizes, *epochs]
 
 
 def _networks(name: str) -> list[Embedding]:
@@ -111,6 +117,14 @@ def _sized(name: str, settings: Settings) -> list[Claim]:
     return [bench.claim(f"sizes/{name}/{size}", [bench.trial(model, size, 0)]) for size in sizes]
 
 
+def _few_cells(name: str, settings: Settings) -> list[Claim]:
+    """Return one row for each number of epochs, of three seeds."""
+    bench, model = _Bench(quick=settings.quick, cells=FEW_CELLS), _as_tuned(name)
+    numbers, seeds = (EPOCHS, SEEDS) if not settings.quick else ((1,), SEEDS[:1])
+    rows = {epochs: [bench.trial(model, SIZE, seed, epochs) for seed in seeds] for epochs in numbers}
+    return [bench.claim(f"epochs-of-few/{name}/{epochs}", trials) for epochs, trials in rows.items()]
+
+
 def _as_tuned(name: str) -> Embedding:
     """Return the candidate that was chosen, or the model itself where there is none such."""
     model: Any = MODELS[name]  # every model is a dataclass
@@ -122,14 +136,17 @@ def _as_tuned(name: str) -> Embedding:
 class _Bench:
     """The set of tuning, and the trials on it that are there already."""
 
-    def __init__(self, *, quick: bool) -> None:
-        self._data, self._reference = _tuning_set(), references()
+    def __init__(self, *, quick: bool, cells: int | None = None) -> None:
+        self._data, self._reference = _tuning_set(cells), references()
         self._store = Store(FOLDER / ("quick" if quick else "full"))
         self._epochs = 1 if quick else epochs_of(BenchmarkSettings(), self._data.cells.n_obs)
 
-    def trial(self, model: Embedding, size: int, seed: int) -> Trial:
-        """Return a trial on the set."""
-        return Trial(self._data, model, size, seed, self._epochs)
+    def trial(self, model: Embedding, size: int, seed: int, epochs: int | None = None) -> Trial:
+        """Return a trial on the set, of another number of epochs under a name that says it."""
+        if epochs is None:
+            return Trial(self._data, model, size, seed, self._epochs)
+        named: Any = model  # every model is a dataclass
+        return Trial(self._data, replace(named, name=f"{model.name}~{epochs}"), size, seed, epochs)
 
     def values(self, trial: Trial) -> Mapping[str, float]:
         """Return the scores of a trial, and the held-out bound where there is one; fit and score it if need be.
@@ -158,7 +175,12 @@ class _Bench:
         return Claim(row, mean(totals), "scIB total", spread, None, known, time.perf_counter() - start)
 
 
-def _tuning_set() -> CellSet:
-    settings = BenchmarkSettings(batch_key="batch", labels_key="cell_type")
-    (data,) = prepare_sets({DATASET: load_dataset(DATASET)}, settings)
+def _tuning_set(count: int | None = None) -> CellSet:
+    """Return the set, or so many of its cells, drawn at random."""
+    settings, cells = BenchmarkSettings(batch_key="batch", labels_key="cell_type"), load_dataset(DATASET)
+    if count is None:
+        (data,) = prepare_sets({DATASET: cells}, settings)
+        return data
+    chosen = np.sort(np.random.default_rng(0).choice(cells.n_obs, count, replace=False))
+    (data,) = prepare_sets({f"{DATASET}_{count}": cells[chosen].copy()}, settings)
     return data

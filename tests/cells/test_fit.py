@@ -29,10 +29,12 @@ anndata = pytest.importorskip("anndata")
 WHOLE = {"batch_key": "batch", "labels_key": "kind", "epochs": 4, "latent": 8}
 
 
-def fit(cells: AnnData, out: Path, progress: Progress | None = None, **settings: Any) -> Fitted:
+def fit(
+    cells: AnnData, out: Path, progress: Progress | None = None, *, overwrite: bool = False, **settings: Any
+) -> Fitted:
     from spinlight.cells import FitSettings, fit_cells
 
-    return fit_cells(cells, out, FitSettings(**settings), title="Synthetic", progress=progress)
+    return fit_cells(cells, out, FitSettings(**settings), title="Synthetic", progress=progress, overwrite=overwrite)
 
 
 @pytest.fixture(scope="module")
@@ -176,6 +178,33 @@ def test_data_that_are_no_counts_are_found_before_anything_is_written(cells: Ann
     with pytest.raises(InvalidDataError):
         fit(cells, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("place", ["elbo_validation", "nothing"])
+def test_the_gain_of_the_last_quarter_is_that_of_the_best_values(place: str) -> None:
+    import pandas as pd
+
+    from spinlight.cells.fit import _last_gain
+
+    losses = pd.DataFrame({place: [9.0, 8.0, 7.0, 6.0, 6.5, 5.0, 5.5, 4.75]})
+    assert _last_gain({place: losses}) == (0.25 if place == "elbo_validation" else None)
+    assert _last_gain({"elbo_validation": losses.iloc[:3].rename(columns={place: "elbo_validation"})}) is None
+
+
+def test_a_fit_of_other_cells_is_not_replaced_unless_that_is_said(
+    make_cells: Callable[..., AnnData], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    fit(make_cells(60), out, epochs=1)
+    before = (out / "metrics.json").read_text()
+    with pytest.raises(
+        InvalidSettingError, match=r"holds a fit of other cells \(60 x 24 genes; now 90 x 24\); .*--overwrite"
+    ):
+        fit(make_cells(90), out, epochs=1)
+    assert (out / "metrics.json").read_text() == before
+    fit(make_cells(60), out, epochs=1)
+    fit(make_cells(90), out, epochs=1, overwrite=True)
+    assert json.loads((out / "metrics.json").read_text())["data"]["cells"] == 90
 
 
 def interrupt(*_: Any, **__: Any) -> None:

@@ -7,7 +7,7 @@ import re
 from html.parser import HTMLParser
 from typing import Any
 
-from spinlight.cells.report import NO_ERROR, html_report, outcome_sentence, score_rows
+from spinlight.cells.report import NO_ERROR, html_report, outcome_sentence, rising_sentence, score_rows
 
 ERRORS: dict[str, Any] = {
     "standard_error": 0.05,
@@ -112,29 +112,40 @@ def scores(ari: float | None, nmi: float | None, silhouette: float | None) -> di
     return {"leiden_ari": ari, "leiden_nmi": nmi, "label_silhouette": silhouette}
 
 
+def outcome(ours: dict[str, float | None], theirs: dict[str, float | None]) -> str:
+    """Return the first sentence."""
+    return outcome_sentence({"QBM-VAE": ours, "PCA": theirs}).partition(".")[0]
+
+
 def test_the_sentence_says_which_embedding_is_better_by_which_score() -> None:
     ours, theirs = scores(0.4, 0.5, 0.3), scores(0.5, 0.6, 0.2)
-    assert (
-        outcome_sentence({"QBM-VAE": ours, "PCA": theirs})
-        == "PCA separates the labels better by ARI and NMI, QBM-VAE by silhouette."
-    )
-    assert (
-        outcome_sentence({"QBM-VAE": ours, "PCA": scores(0.1, 0.1, 0.1)})
-        == "QBM-VAE separates the labels better by ARI, NMI and silhouette."
-    )
+    assert outcome(ours, theirs) == "PCA is higher by ARI and NMI, QBM-VAE by silhouette"
+    assert outcome(ours, scores(0.1, 0.1, 0.1)) == "QBM-VAE is higher by ARI, NMI and silhouette"
 
 
 def test_what_the_table_shows_as_equal_is_called_equal() -> None:
     ours, theirs = scores(0.4, 0.5, 0.3), scores(0.4, 0.50001, 0.2)
-    assert (
-        outcome_sentence({"QBM-VAE": ours, "PCA": theirs})
-        == "QBM-VAE separates the labels better by silhouette, they are equal by ARI and NMI."
-    )
-    assert outcome_sentence({"QBM-VAE": ours, "PCA": ours}) == "The embeddings are equal by ARI, NMI and silhouette."
+    assert outcome(ours, theirs) == "QBM-VAE is higher by silhouette, they are equal by ARI and NMI"
+    assert outcome(ours, ours) == "The embeddings are equal by ARI, NMI and silhouette"
+
+
+def test_no_winner_is_told_from_one_fit() -> None:
+    told = outcome_sentence({"QBM-VAE": scores(0.9, 0.9, 0.9), "PCA": scores(0.1, 0.1, 0.1)})
+    assert "One fit with one seed tells no winner: spinlight cells benchmark" in told
 
 
 def test_without_labels_nothing_is_concluded() -> None:
     assert outcome_sentence({"QBM-VAE": scores(None, None, None), "PCA": scores(None, None, None)}) == ""
+
+
+def test_a_training_that_had_not_come_to_its_end_is_said_to_be_one() -> None:
+    rising = METRICS["elbo"] | {"held_out": -660.0, "held_out_gain": 3.21}
+    assert rising_sentence(rising) == (
+        "The held-out ELBO still rose, by 3.2 nats over the last quarter of the epochs: more epochs would help."
+    )
+    assert "still rose, by 3.2 nats" in page(elbo=rising)
+    for other in ({"held_out_gain": 0.6}, {"held_out_gain": -3.0}, {"held_out_gain": None}, {"held_out": None}):
+        assert rising_sentence(rising | other) == ""
 
 
 def test_the_page_says_what_the_energy_is_and_what_it_is_not() -> None:

@@ -153,6 +153,33 @@ def test_differential_expression_finds_the_genes_that_differ(trained: QBMVAE) ->
     assert np.abs(changes[np.arange(24) % 3 == 2]).max() < 1
 
 
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"groupby": "kinds"}, r"groupby 'kinds' is no column of obs; columns: .*kind"),
+        ({"groupby": "kind", "group1": "alpha"}, r"no cell has 'alpha' in 'kind'; there are: "),
+        ({"groupby": "kind", "group1": ["kind 0"], "group2": "beta"}, r"no cell has 'beta' in 'kind'"),
+    ],
+)
+def test_groups_that_no_cell_is_of_are_named(model: QBMVAE, asked: dict[str, Any], words: str) -> None:
+    with pytest.raises(UnknownNameError, match=words):
+        model.differential_expression(**asked)
+
+
+def test_arguments_that_nobody_takes_are_refused_at_once(cells: AnnData) -> None:
+    from spinlight.cells import QBMVAE
+
+    QBMVAE.setup_anndata(cells, batch_key="batch")
+    with pytest.raises(InvalidSettingError, match=r"QBMVAE has no argument 'n_latents'; did you mean n_latent\?"):
+        QBMVAE(cells, n_latents=10)
+    model = QBMVAE(cells, n_latent=4, deeply_inject_covariates=False)
+    with pytest.raises(InvalidSettingError, match=r"train has no argument 'max_epoch'; did you mean max_epochs\?"):
+        model.train(max_epoch=3)
+    with pytest.raises(InvalidSettingError, match="plan_kwargs of train has no argument 'learning_rate'"):
+        model.train(1, plan_kwargs={"learning_rate": 0.1})
+    assert not model.history
+
+
 def test_weights_that_need_a_density_are_refused_at_once(model: QBMVAE) -> None:
     with pytest.raises(InvalidSettingError, match="take weights='uniform'"):
         model.get_normalized_expression(n_samples_overall=10, weights="importance")

@@ -65,11 +65,15 @@ def require_columns(cells: AnnData, *, batch_key: str | None, labels_key: str | 
             _require_column(cells, use, key)
 
 
-def _require_column(cells: AnnData, use: str, key: str) -> None:
+def _require_there(cells: AnnData, use: str, key: str) -> None:
     if key not in cells.obs:
         raise UnknownNameError(
             f"the {use} {key!r} is no column of obs; columns: {', '.join(map(str, cells.obs)) or 'none'}"
         )
+
+
+def _require_column(cells: AnnData, use: str, key: str) -> None:
+    _require_there(cells, use, key)
     missing = int(cells.obs[key].isna().sum())
     if missing:
         raise InvalidDataError(
@@ -116,6 +120,25 @@ def require_groups(cells: AnnData, use: str, key: str, *, like: object = None) -
             f"the {use} {key!r} holds names of the types {', '.join(kinds)}"
             f"{'' if like is None else f', {like!r} among them'}; make text of them: cells.obs[{key!r}].astype(str)"
         )
+
+
+def require_groups_of(cells: AnnData, key: str, *groups: str | Sequence[str] | None) -> None:
+    """Refuse groups of a column that no cell is of.
+
+    Args:
+        cells: with the column.
+        key: of the column.
+        groups: values of it, each one or several, or None.
+
+    Raises:
+        UnknownNameError: there is no such column or group.
+    """
+    _require_there(cells, "groupby", key)
+    there = sorted(map(str, cells.obs[key].dropna().unique()))
+    for group in groups:
+        for name in [group] if isinstance(group, str) else group or ():
+            if str(name) not in there:
+                raise UnknownNameError(f"no cell has {name!r} in {key!r}; there are: {', '.join(there)}")
 
 
 def require_covariates(

@@ -58,7 +58,7 @@ def load_dataset(name: str) -> AnnData:
         known = ", ".join([*DATASETS, *files])
         raise UnknownNameError(
             f"there is no dataset {name!r}; known: {known} (files of {data_folder() / 'singlecell'}, which SPINLIGHT_DATA changes), "
-            f"and, downloaded at need: {', '.join(ATLASES)}. For your own file use --data FILE.h5ad"
+            f"and, downloaded at need: {', '.join(ATLASES)}. For your own file use load_cells(path), or --data FILE.h5ad"
         )
     return load_cells(files[name])
 

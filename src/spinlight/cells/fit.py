@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from contextlib import nullcontext, suppress
@@ -17,7 +18,7 @@ import scvi
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from spinlight._errors import InvalidDataError
+from spinlight._errors import InvalidDataError, InvalidSettingError
 from spinlight._plain import plain
 from spinlight._results import Results
 from spinlight._signals import interrupts_wait
@@ -69,6 +70,7 @@ def fit_cells(
     *,
     title: str = "QBM-VAE",
     progress: Progress | None = None,
+    overwrite: bool = False,
 ) -> Fitted:
     """Fit a QBM-VAE and write model, cells.h5ad, cells.png, metrics.json and report.html into a folder.
 
@@ -86,12 +88,16 @@ def fit_cells(
         settings: what to fit.
         title: heading of the report.
         progress: where to show progress, if anywhere; started once the checks have passed, and stopped.
+        overwrite: whether results of other cells may be replaced; those of the same cells are.
 
     Raises:
         InvalidDataError, UnknownNameError, InvalidSettingError: before anything is computed or written; data that are no
-            counts, annotations that no .h5ad can hold, a key that is no column, a folder that cannot be written to.
+            counts, annotations that no .h5ad can hold, a key that is no column, a folder that cannot be written to, or that holds a fit
+            of other cells.
     """
     settings = _checked(cells, settings)
+    if not overwrite:
+        _require_own_place(Path(out), cells)
     model: QBMVAE | None = None
     files = (CELLS, PICTURE, REPORT, METRICS, f"{MODEL}/model.pt", f"{INTERRUPTED}/model.pt")
     with Results(out, files=files, folders=(MODEL, INTERRUPTED)) as results:
@@ -148,6 +154,19 @@ def _checked(cells: AnnData, settings: FitSettings) -> FitSettings:
     return replace(settings, epochs=settings.epochs or epochs_for(cells.n_obs))
 
 
+def _require_own_place(folder: Path, cells: AnnData) -> None:
+    """Refuse a folder with the fit of other cells, as far as their numbers and genes tell."""
+    try:
+        older = json.loads((folder / METRICS).read_text())["data"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # no fit, or none that can be read
+    if (older.get("cells"), older.get("genes")) != (cells.n_obs, cells.n_vars):
+        raise InvalidSettingError(
+            f"{folder} holds a fit of other cells ({older.get('cells')} x {older.get('genes')} genes; now {cells.n_obs} x "
+            f"{cells.n_vars}); choose another folder, or say --overwrite (fit_cells: overwrite=True)"
+        )
+
+
 def _untrained(cells: AnnData, settings: FitSettings) -> QBMVAE:
     """Return a model of the cells, made from the seed."""
     with quiet_training(printed=True):
@@ -182,10 +201,19 @@ def _likelihoods(model: QBMVAE) -> dict[str, Any]:
             "standard_error": max(part.standard_error for part in elbo.values() if part is not None),
             "log_partition_error": known.standard_error,
             "sampling_error": {name: None if part is None else part.sampling_error for name, part in elbo.items()},
+            "held_out_gain": _last_gain(model.history),
             "draws": DRAWS,
         },
         "log_partition": {"value": known.value, "standard_error": known.standard_error, "method": known.method},
     }
+
+
+def _last_gain(history: Mapping[str, Any]) -> float | None:
+    """Return by how much the held-out ELBO rose, in nats, over the last quarter of a training; None where it was not followed."""
+    followed = history.get("elbo_validation")
+    losses = [] if followed is None else [float(value) for value in followed.iloc[:, 0].dropna()]
+    last = len(losses) // 4
+    return min(losses[:-last]) - min(losses[-last:]) if last else None
 
 
 def _separations(cells: AnnData, settings: FitSettings) -> tuple[AnnData, dict[str, Any]]:

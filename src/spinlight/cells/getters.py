@@ -20,6 +20,7 @@ from torch import Tensor
 from spinlight._checks import positive_integer
 from spinlight._errors import InvalidSettingError
 from spinlight._random import Seed
+from spinlight.cells.checks import require_groups_of
 from spinlight.cells.generation import generate_cells
 from spinlight.cells.likelihood import importance_weighted_bound
 from spinlight.cells.loading import mini_batches
@@ -211,6 +212,23 @@ class BitsMixin(RNASeqMixin, VAEMixin):  # type: ignore[misc]  # scvi-tools carr
                 "weights='importance' needs a latent with a density, which bits have not; take weights='uniform'"
             )
         return super().get_normalized_expression(*arguments, **settings)
+
+    @signature_of(RNASeqMixin.differential_expression)
+    def differential_expression(self, *arguments: Any, **settings: Any) -> pd.DataFrame:
+        """Return which genes differ between two groups of cells, as scvi-tools' models do.
+
+        Args:
+            arguments: those of `scvi.model.SCVI.differential_expression`.
+            settings: the same, by name.
+
+        Raises:
+            UnknownNameError: there is no such column, or no cell of such a group.
+        """
+        asked = inspect.signature(super().differential_expression).bind(*arguments, **settings).arguments
+        groupby, cells = asked.get("groupby"), asked.get("adata")
+        if groupby is not None:
+            require_groups_of(self.adata if cells is None else cells, groupby, asked.get("group1"), asked.get("group2"))
+        return super().differential_expression(*arguments, **settings)
 
     def get_aggregated_posterior(self, *_: Any, **__: Any) -> Any:
         """Refuse scvi-tools' mixture of Gaussians or Student t's, which bits are not.

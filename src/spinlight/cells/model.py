@@ -11,6 +11,7 @@ from typing import Any, Literal, cast, get_args
 import numpy as np
 import torch
 from anndata import AnnData
+from lightning.pytorch import Trainer as LightningTrainer
 from scvi import REGISTRY_KEYS
 from scvi.data import AnnDataManager, fields
 from scvi.data._utils import _get_adata_minify_type
@@ -22,6 +23,8 @@ from scvi.model.base import (
     EmbeddingMixin,
     UnsupervisedTrainingMixin,
 )
+from scvi.module import VAE
+from scvi.train import Trainer, TrainingPlan
 
 from spinlight._checks import flag, fraction, instance, integer, nonnegative_number, positive_integer
 from spinlight._errors import InvalidDataError, InvalidSettingError
@@ -37,7 +40,7 @@ from spinlight.cells.checks import (
 from spinlight.cells.getters import BitsMixin
 from spinlight.cells.module import QBMVAEModule
 from spinlight.cells.plan import BoltzmannTrainingPlan
-from spinlight.cells.signatures import signature_of
+from spinlight.cells.signatures import require_known, signature_of
 from spinlight.latent import BoltzmannPrior, SpikeAndExponential
 from spinlight.latent.base import Prior
 from spinlight.latent.relaxations.base import Relaxation
@@ -105,7 +108,8 @@ class QBMVAE(
 
     Raises:
         InvalidDataError: data that the likelihood is none of.
-        InvalidSettingError: a number outside its domain, no prior or relaxation, or a weight of labels that are not registered.
+        InvalidSettingError: a number outside its domain, no prior or relaxation, a weight of labels that are not registered, or an
+            argument that nobody takes.
 
     References:
         Wang et al., "Quantum-boosted high-fidelity deep learning", arXiv 2508.11190 (2025); Lopez et al., "Deep generative
@@ -138,6 +142,7 @@ class QBMVAE(
         use_layer_norm: defaults.Norm = defaults.LAYER_NORM,
         **network: Any,
     ) -> None:
+        require_known("QBMVAE", network, type(self).__init__, VAE.__init__)
         super().__init__(adata, registry)
         latent = _prior(prior, n_latent)
         if taken := _OURS & network.keys():
@@ -294,7 +299,7 @@ class QBMVAE(
                 `plan_kwargs`, ...). `plan_kwargs` also takes `prior_lr` and `estimate_every`.
 
         Raises:
-            InvalidSettingError: a number of epochs below one, or of cells in a mini-batch below two.
+            InvalidSettingError: a number of epochs below one, or of cells in a mini-batch below two; or an argument that nobody takes.
             InvalidDataError: fewer than five cells, or values from a data module that the likelihood is none of.
             InvalidStateError: training diverged, so that the loss is no number.
         """
@@ -305,6 +310,11 @@ class QBMVAE(
         )
         plan = {"n_epochs_kl_warmup": defaults.warmup_for(epochs), "check_values": self.adata is None}
         plan |= settings.pop("plan_kwargs", None) or {}
+        training = UnsupervisedTrainingMixin.train, Trainer.__init__, LightningTrainer.__init__
+        require_known("train", settings, *training)
+        require_known(
+            "plan_kwargs of train", plan, BoltzmannTrainingPlan.__init__, TrainingPlan.__init__, QBMVAEModule.loss
+        )
         if settings.get("batch_size") is not None:
             integer("batch_size", settings["batch_size"], least=2, most=2**31)  # one cell has no batch statistics
         if self.summary_stats.n_cells < _FEWEST_TRAINED:
@@ -410,7 +420,7 @@ def _same_genes() -> Iterator[None]:
                 raise
             raise InvalidDataError(
                 "these cells have other genes than the model was made for, or in another order; take "
-                "cells[:, genes_of_the_model], or QBMVAE.prepare_query_anndata(cells, model) where some are missing"
+                "cells[:, model.adata.var_names], or QBMVAE.prepare_query_anndata(cells, model) where some are missing"
             ) from None
 
 

@@ -39,7 +39,7 @@ def score_rows(scores: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]]
 
 
 def outcome_sentence(scores: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return which embedding separates the labels better, by which scores; nothing where there are no labels."""
+    """Return which embedding is higher by which scores of the labels, and what that is worth; nothing where there are no labels."""
     better: dict[str, list[str]] = {}
     for key, name in (("leiden_ari", "ARI"), ("leiden_nmi", "NMI"), ("label_silhouette", "silhouette")):
         values = {embedding: part[key] for embedding, part in scores.items() if part.get(key) is not None}
@@ -49,12 +49,29 @@ def outcome_sentence(scores: Mapping[str, Mapping[str, Any]]) -> str:
             better.setdefault(best[0] if len(best) == 1 else "", []).append(name)
     equal = better.pop("", [])
     parts = [
-        f"{embedding} {'' if number else 'separates the labels better '}by {_listed(names)}"
+        f"{embedding} {'' if number else 'is higher '}by {_listed(names)}"
         for number, (embedding, names) in enumerate(better.items())
     ]
     if equal:
         parts.append(f"{'they are' if parts else 'The embeddings are'} equal by {_listed(equal)}")
-    return ", ".join(parts) + "." if parts else ""
+    return f"{', '.join(parts)}. {_ONE_FIT}" if parts else ""
+
+
+_ONE_FIT = "One fit with one seed tells no winner: spinlight cells benchmark compares, with intervals over seeds."
+
+
+def rising_sentence(elbo: Mapping[str, Any]) -> str:
+    """Return that the held-out ELBO had not come to its end when the training had, where that is so; else nothing."""
+    gain, value = elbo.get("held_out_gain"), elbo["held_out"]
+    if gain is None or value is None or gain <= _LEVEL * abs(value):
+        return ""
+    return (
+        f"The held-out ELBO still rose, by {gain:.2g} nats over the last quarter of the epochs: more epochs would help."
+    )
+
+
+_LEVEL = 1e-3
+"""Share of an ELBO by which it may rise over the last quarter of a training that has come to its end."""
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -82,6 +99,7 @@ def html_report(title: str, metrics: Mapping[str, Any], pictures: Mapping[str, b
         components=COMPONENTS,
         resolution=f"{RESOLUTION:g}",
         no_error=f"<p>{escape(NO_ERROR)}</p>" if partition["standard_error"] is None else "",
+        rising=f"<p>{escape(sentence)}</p>" if (sentence := rising_sentence(elbo)) else "",
         scores=table(["", *(name for name in metrics["embeddings"]), ""], score_rows(metrics["embeddings"])),
         outcome=escape(outcome_sentence(metrics["embeddings"])),
         pictures="".join(picture(caption, png) for caption, png in pictures.items()),
@@ -136,7 +154,7 @@ $style</style>
 <p>The ELBO is a lower bound on the log-likelihood of a cell, here the mean over cells and over $draws draws of each cell's latent
 variables. Its standard error joins that of log Z, which every cell shares, and that of the draws. The choice of cells and
 of the seed is not included: other cells of the same kind, or another training, would give another mean.</p>
-$no_error
+$no_error$rising
 <h2>Separation of known groups</h2>
 <p>$outcome</p>
 $scores

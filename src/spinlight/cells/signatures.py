@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
+
+from spinlight._errors import InvalidSettingError
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -22,3 +25,23 @@ def signature_of(original: Callable[..., Any]) -> Callable[[Function], Function]
         return function
 
     return mark
+
+
+def require_known(what: str, given: Iterable[str], *functions: Callable[..., Any]) -> None:
+    """Refuse names that none of the functions takes, which scvi-tools and Lightning would hand on to the last of them.
+
+    Args:
+        what: has these arguments, for the message.
+        given: names.
+        functions: that take them in the end.
+
+    Raises:
+        InvalidSettingError: an unknown name.
+    """
+    known = {name for function in functions for name in inspect.signature(function).parameters}
+    for name in given:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            raise InvalidSettingError(
+                f"{what} has no argument {name!r}" + (f"; did you mean {close[0]}?" if close else "")
+            )

@@ -57,6 +57,9 @@ def fit(
         typer.Option(help="The same seed and number of threads give the same result on one machine; below 2^32."),
     ] = 0,
     threads: Annotated[int, typer.Option(help="Threads; one is as fast as several for networks of this size.")] = 1,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a fit of other cells in that folder.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar and no table.")] = False,
 ) -> None:
@@ -84,7 +87,8 @@ def fit(
         # After all checks: scvi-tools takes seconds to import.
         from spinlight.cells.fit import fit_cells
 
-        fitted = fit_cells(cells, out, settings, title=f"QBM-VAE: {name}", progress=epochs_shown(quiet or as_json))
+        shown = epochs_shown(quiet or as_json)
+        fitted = fit_cells(cells, out, settings, title=f"QBM-VAE: {name}", progress=shown, overwrite=overwrite)
         if as_json:
             print(json.dumps(fitted.metrics, indent=2, allow_nan=False))
         elif not quiet:
@@ -106,11 +110,13 @@ def _print_summary(name: str, metrics: Mapping[str, Any], files: Sequence[Path])
     from rich.console import Console
     from rich.table import Table
 
-    from spinlight.cells.report import outcome_sentence, score_rows
+    from spinlight.cells.report import outcome_sentence, rising_sentence, score_rows
 
     console = Console()
     console.print(f"[bold]{name}[/bold]: {metrics['data']['cells']:,} cells, {metrics['data']['genes']:,} genes")
     console.print(_elbo_line(metrics))
+    if sentence := rising_sentence(metrics["elbo"]):
+        console.print(sentence, highlight=False)
     embeddings = metrics["embeddings"]
     table = Table("", *embeddings, "", box=None, padding=(0, 2, 0, 0))
     for row in score_rows(embeddings):

@@ -133,3 +133,9 @@ def test_differences_that_are_equal_but_for_rounding_have_no_p_value() -> None:
     found = paired_difference({0: 0.5, 1: 0.6, 2: 0.7}, {0: 0.6, 1: 0.7, 2: 0.8})
     assert found is not None
     assert found.t_p is None
+
+
+def test_means_that_are_equal_but_for_the_rounding_of_float32_are_tied() -> None:
+    ones = dict.fromkeys(range(3), 1.0)
+    assert ranking({"a": ones, "b": dict.fromkeys(range(3), 1 - 1.2e-07)}, 1) == [["a", "b"]]
+    assert ranking({"a": ones, "b": dict.fromkeys(range(3), 1 - 0.00012)}, 1) == [["a"], ["b"]]

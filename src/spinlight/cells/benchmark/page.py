@@ -31,17 +31,23 @@ def benchmark_page(summary: Part, sets: Sequence[CellSet], trials: Sequence[Tria
     return _PAGE.substitute(
         style=STYLE,
         verdicts="".join(f"<p>{escape(verdict(name, part))}</p>" for name, part in summary["sets"].items()),
+        few=_TWO_SEEDS if summary["settings"]["seeds"] == 2 else "",
         failures=_failures(summary["failures"]),
         sets="".join(_section(data, summary["sets"][data.name], trials, records, store) for data in sets),
         settings=_settings(summary, trials, records),
     )
 
 
-def interval_text(part: Part | None, *, digits: int = 3) -> str:
-    """Return a mean with its interval, or without one where a single seed gives none; a dash where there is no value."""
+_TWO_SEEDS = " Two seeds leave intervals a dozen standard errors wide, in which everything is a tie: take five."
+
+
+def interval_text(part: Part | None, *, digits: int = 3, seeds: bool = True) -> str:
+    """Return a mean with its interval, or without one where there are no seeds, or one gives none; a dash where there is no value."""
     if part is None:
         return "-"
     mean = f"{part['mean']:.{digits}f}"
+    if not seeds:
+        return f"{mean} (has no seeds)"
     if part["lower"] is None:
         return f"{mean} (one seed)"
     return f"{mean} ({part['lower']:.{digits}f} to {part['upper']:.{digits}f})"
@@ -57,7 +63,7 @@ def totals_rows(part: Part) -> list[list[str]]:
         [
             one["name"],
             one["about"],
-            *(interval_text(one["metrics"].get(metric)) for metric in HEADLINES),
+            *(interval_text(one["metrics"].get(metric), seeds=not one["deterministic"]) for metric in HEADLINES),
             places.get(one["name"], "-") + (", tied" if one["name"] in tied else ""),
         ]
         for one in ordered
@@ -100,7 +106,7 @@ def _cell(contender: Part, metric: Metric) -> str:
     """Return a value as text; of a likelihood also what it is of, since only the same can be compared."""
     part = contender["metrics"].get(metric.key)
     of = f", of {contender['likelihood_of']}" if part is not None and metric.key == "held_out" else ""
-    return interval_text(part) + of
+    return interval_text(part, seeds=not contender["deterministic"]) + of
 
 
 def _first(part: Part, metric: Metric) -> str:
@@ -143,7 +149,8 @@ def _likelihoods(part: Part) -> str:
     header = ("", "likelihood of", "difference, nats per cell", "standard error over cells", "pairs")
     words = (
         "Importance-weighted lower bounds on the same held-out cells. Where a model has a log Z, its bound is taken with log Z two "
-        "standard errors higher than estimated. More is better."
+        "standard errors higher than estimated. More is better. Brackets are intervals over seeds, of a single seed over its cells; the "
+        "standard error over cells leaves the seeds out, and is no measure of which model is better."
     )
     return f"<h3>Held-out likelihood</h3><p>{words}</p>{table(header, rows)}"
 
@@ -225,7 +232,7 @@ $verdicts
 <p>Means over seeds, in brackets 95 % intervals by Student's t. A seed is another split of the cells, start and training. Two models are
 tied where the interval of their paired difference includes zero; that is no proof that they are equal. All models had the same counts,
 the same batches (but pca and vae, which know none), the same cells to train on (but pca, which has all) and, but for the defaults of
-packages, the same epochs; none had labels.</p>
+packages, the same epochs; none had labels.$few</p>
 $failures
 $sets
 <details><summary>Settings and versions</summary>$settings</details>

@@ -88,14 +88,15 @@ def benchmark_cells(
     trials = plan_trials(sets, models_named(settings.models), settings)
     folder, store = _prepared_folder(out), Store(out)
     pending = [trial for trial in trials if store.scored(trial) is None]
+    shown = Shown(progress, len(trials), done=len(trials) - len(pending))
     try:
         with (
             _alone(store.folder),
-            Interrupts() as interrupts,
+            Interrupts(shown.stopping) as interrupts,
             torch_threads(settings.threads),
             (pending and progress) or nullcontext(),
         ):
-            _run(pending, store, Shown(progress, len(pending)), interrupts)
+            _run(pending, store, shown, interrupts)
     except KeyboardInterrupt as error:
         raise InterruptedFitError([store.folder] if store.folder.is_dir() else []) from error
     return _written(folder, store, sets, trials, settings)

@@ -16,18 +16,30 @@ class Shown:
 
     Args:
         progress: the display, already running.
-        total: trials that are to be computed.
+        total: trials in all.
+        done: of these, how many are there already.
     """
 
-    def __init__(self, progress: Progress | None, total: int) -> None:
+    def __init__(self, progress: Progress | None, total: int, done: int = 0) -> None:
         self._progress = progress
-        self._task = None if progress is None else progress.add_task("benchmark", total=total)
-        self._done, self._within = 0, 0.0
+        self._task = None if progress is None else progress.add_task("benchmark", total=total, completed=done)
+        self._done, self._within = done, 0.0
+        self._compiled = False
 
     def at(self, trial: str, stage: str) -> None:
         """Say which trial is at which stage."""
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, description=f"{trial}: {stage}")
+
+    def scoring(self, trial: str) -> None:
+        """Say that a trial is scored; scib-metrics compiles itself the first time, which takes a minute or two."""
+        self.at(trial, "scores" if self._compiled else "scores, compiling them first")
+        self._compiled = True
+
+    def stopping(self) -> None:
+        """Say that an interrupt was heard."""
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, description="stopping")
 
     def epoch(self, epochs: int) -> None:
         """Move on by one of the epochs of a fit."""

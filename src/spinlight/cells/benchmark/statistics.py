@@ -68,6 +68,10 @@ class Difference:
     wilcoxon_p: float | None
 
 
+_EQUAL = 1e-6
+"""Relative difference of two means, of scores that were computed in float32, that is none."""
+
+
 def paired_difference(one: Mapping[int, float], other: Mapping[int, float]) -> Difference | None:
     """Return the difference of two models' values by seed, over the seeds that both have; None where there are none."""
     seeds = sorted(one.keys() & other.keys())
@@ -120,9 +124,10 @@ def ranking(values: Mapping[str, Mapping[int, float]], better: int) -> list[list
         for name in others:
             difference = paired_difference(values[best], values[name])
             tied = None if difference is None else difference.interval.includes_zero
-            if tied is None:
+            if difference is None or tied is None:
                 return None
-            if tied:
+            largest = max(abs(value) for one in (best, name) for value in values[one].values())
+            if tied or abs(difference.interval.mean) <= _EQUAL * largest:
                 group.append(name)
         groups.append(group)
         left = [name for name in left if name not in group]

@@ -98,7 +98,7 @@ def _embedded(trial: Trial, split: Split, shown: Shown, check: Callable[[], None
 
 
 def _scored(trial: Trial, store: Store, record: Record, reference: Reference, shown: Shown) -> None:
-    shown.at(trial.name, "scores")
+    shown.scoring(trial.name)
     started = time.perf_counter()
     try:
         scores = _scores(trial, store.arrays(trial), reference)
