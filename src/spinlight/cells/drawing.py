@@ -49,6 +49,12 @@ def group_colours(count: int) -> list[Any]:
     return [matplotlib.colormaps["hsv"](index / count) for index in range(count)]
 
 
+def batch_colours(count: int) -> list[Any]:
+    """Return colours that are not taken for those of groups, as far as there are so many."""
+    matplotlib = require_extra("matplotlib", "cells")
+    return [matplotlib.colormaps["Dark2"](index) for index in range(count)] if count <= 8 else group_colours(count)
+
+
 def map_of_groups(
     axes: Axes, positions: NDArray[np.floating], groups: NDArray[Any], colours: dict[Any, Any], size: float
 ) -> None:
@@ -61,11 +67,11 @@ _MOST_IN_LEGEND = 12
 
 
 def map_with_legend(
-    axes: Axes, positions: NDArray[np.floating], groups: NDArray[Any], size: float, *, title: str
+    axes: Axes, positions: NDArray[np.floating], groups: NDArray[Any], size: float, *, title: str, batches: bool
 ) -> None:
-    """Draw a map of cells, shape (cells, 2), coloured by group, with the names of up to twelve groups below it."""
+    """Draw a map of cells, shape (cells, 2), coloured by group or batch, with the names of up to twelve of them below it."""
     names = sorted(np.unique(groups))
-    colours = dict(zip(names, group_colours(len(names))))
+    colours = dict(zip(names, (batch_colours if batches else group_colours)(len(names))))
     # In random order: the group drawn last would hide the others.
     order = np.random.default_rng(0).permutation(len(groups))
     map_of_groups(axes, positions[order], groups[order], colours, size)

@@ -52,7 +52,7 @@ def cells_picture(
     panels[0].set_title(group_name, **TITLE)
     panels[0].set_xlabel("colours: the boxes at the right", color=INK)
     if batches is not None:
-        map_with_legend(panels[1], positions, batches, size, title="batch")
+        map_with_legend(panels[1], positions, batches, size, title="batch", batches=True)
     shown = panels[-2].scatter(positions[:, 0], positions[:, 1], c=energies, s=size, cmap="viridis", linewidths=0)
     figure.colorbar(shown, ax=panels[-2], shrink=0.75, pad=0.02).outline.set_visible(False)
     bare(panels[-2])

@@ -26,7 +26,7 @@ def maps_picture(name: str, positions: NDArray[np.floating], groups: Mapping[str
     size = float(np.clip(9000 / len(positions), 2, 22))
     panels = np.atleast_1d(figure.subplots(1, len(groups)))
     for axes, (words, values) in zip(panels, groups.items()):
-        map_with_legend(axes, positions, values, size, title=f"{name}, by {words}")
+        map_with_legend(axes, positions, values, size, title=f"{name}, by {words}", batches=words == "batch")
     return png_of(figure)
 
 
