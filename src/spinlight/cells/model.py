@@ -293,7 +293,7 @@ class QBMVAE(
         Ctrl-C raises `KeyboardInterrupt` and leaves a model that can be used and saved, as it was then.
 
         Args:
-            max_epochs: passes over the data; by default 200 for up to 20,000 cells, beyond that fewer, and never below 20.
+            max_epochs: passes over the data; by default 200 from 5,000 to 20,000 cells, up to 400 for fewer cells, fewer for more.
             accelerator: "cpu", "gpu" or what else Lightning knows.
             settings: those of `scvi.model.base.UnsupervisedTrainingMixin.train` (`batch_size`, `devices`, `early_stopping`,
                 `plan_kwargs`, ...). `plan_kwargs` also takes `prior_lr` and `estimate_every`.

@@ -23,7 +23,7 @@ class FitSettings:
         layer: where the raw counts are; `X` by default.
         batch_key: column of experimental batches.
         labels_key: column of known labels; used for scores and colours only.
-        epochs: passes over the data; by default 200 for up to 20,000 cells, beyond that fewer, and never below 20.
+        epochs: passes over the data; by default 200 from 5,000 to 20,000 cells, up to 400 for fewer cells, fewer for more.
         latent: latent bits.
         seed: integer in [0, 2^32); the same seed and number of threads give the same result on one machine and version, to
             rounding.

@@ -55,7 +55,7 @@ def benchmark(
     epochs: Annotated[
         int | None,
         typer.Option(
-            help="Of every model; by default 200, fewer beyond 20,000 cells, and of packages' defaults their own."
+            help="Of every model; by default 200 from 5,000 to 20,000 cells, up to 400 for fewer, and of packages' defaults their own."
         ),
     ] = None,
     threads: Annotated[int, typer.Option(help="Threads of the fits; one is as fast as several.")] = 1,

@@ -49,7 +49,10 @@ def fit(
     ] = None,
     layer: Annotated[str | None, typer.Option(help="Layer that holds the raw counts; X by default.")] = None,
     epochs: Annotated[
-        int | None, typer.Option(help="Passes over the data; from the number of cells by default.")
+        int | None,
+        typer.Option(
+            help="Passes over the data; by default 200 from 5,000 to 20,000 cells, up to 400 for fewer cells, fewer for more."
+        ),
     ] = None,
     latent: Annotated[int | None, typer.Option(help="Latent bits; those of QBMVAE by default.")] = None,
     seed: Annotated[

@@ -56,7 +56,7 @@ def test_all_models_get_one_seed_before_any_gets_the_next(data: CellSet) -> None
 @pytest.mark.parametrize(
     ("asked", "epochs"),
     [
-        (None, {"scvi": 200, "scvi-defaults": 400, "ldvae-defaults": 400, "scpoli-defaults": 100}),
+        (None, {"scvi": 400, "scvi-defaults": 400, "ldvae-defaults": 400, "scpoli-defaults": 100}),
         (3, {"scvi": 3, "scvi-defaults": 3, "scpoli-defaults": 3}),
     ],
 )

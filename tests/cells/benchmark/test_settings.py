@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from spinlight._errors import InvalidSettingError, UnknownNameError
+from spinlight.cells.benchmark import chosen
 from spinlight.cells.benchmark.grid import sizes_of
 from spinlight.cells.benchmark.registry import MODELS
 from spinlight.cells.benchmark.settings import BenchmarkSettings, epochs_of
@@ -39,12 +41,13 @@ def test_an_unknown_model_is_refused() -> None:
 
 def test_large_sets_take_fewer_epochs_unless_told_otherwise() -> None:
     settings = BenchmarkSettings()
-    assert [epochs_of(settings, count) for count in (20, 20_000, 40_000, 10**7)] == [200, 200, 100, 20]
+    counts = (20, 2_500, 4_000, 5_000, 20_000, 40_000, 10**7)
+    assert [epochs_of(settings, count) for count in counts] == [400, 400, 250, 200, 200, 100, 20]
     assert epochs_of(BenchmarkSettings(epochs=7), 10**7) == 7
 
 
 def test_sizes_are_each_models_own_where_they_are_chosen_and_never_twice() -> None:
     settings = BenchmarkSettings(sizes=(30, "chosen", 30))
-    assert sizes_of(MODELS["qbmvae"], settings) == [30, MODELS["qbmvae"].size]
-    assert sizes_of(MODELS["pca"], settings) == [30]
+    assert sizes_of(replace(MODELS["qbmvae"], chosen=replace(chosen.QBMVAE, size=30)), settings) == [30]
+    assert sizes_of(replace(MODELS["qbmvae"], chosen=replace(chosen.QBMVAE, size=64)), settings) == [30, 64]
     assert sizes_of(MODELS["scvi-defaults"], settings) == [10]

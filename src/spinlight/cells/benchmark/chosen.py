@@ -82,12 +82,12 @@ class ChosenPoli:
     warmup: float = 1 / 3
 
 
-PCA_SIZE = 30
+PCA_SIZE = 256
 
-VAE = Chosen(size=30, likelihood="normal", normalisation="layer", encode_batches=True)
+VAE = Chosen(size=64, likelihood="normal", normalisation="layer", encode_batches=True)
 SCVI = Chosen(size=30, layers=2, normalisation="layer", encode_batches=True)
-LDVAE = Chosen(size=30, hidden=256, lr=5e-3)
-SCPOLI = ChosenPoli(size=30, embedding=5, hidden=128)
+LDVAE = Chosen(size=64, hidden=256, lr=5e-3)
+SCPOLI = ChosenPoli(size=128, embedding=5, hidden=128)
 
 QBMVAE = Chosen(
     size=defaults.BITS,

@@ -30,7 +30,7 @@ class BenchmarkSettings:
         order_key: column of a known order: numbers, ordered categories, or names whose order `order` states.
         order: groups of names of `order_key`, from first to last; names in one group are equal, cells with others have no place.
         layer: where the raw counts are; `X` by default.
-        epochs: of every model; by default 200, fewer beyond 20,000 cells, and of a package's defaults as many as it sets.
+        epochs: of every model; by default those of `QBMVAE.train`, and of a package's defaults as many as it sets.
         threads: of torch during the fits.
 
     Raises:
