@@ -141,7 +141,7 @@ def test_without_labels_nothing_is_concluded() -> None:
 def test_a_training_that_had_not_come_to_its_end_is_said_to_be_one() -> None:
     rising = METRICS["elbo"] | {"held_out": -660.0, "held_out_gain": 3.21}
     assert rising_sentence(rising) == (
-        "The held-out ELBO still rose, by 3.2 nats over the last quarter of the epochs: more epochs would help."
+        "The held-out ELBO still rose, by 3.2 nats over the last quarter of the epochs: more epochs may help."
     )
     assert "still rose, by 3.2 nats" in page(elbo=rising)
     for other in ({"held_out_gain": 0.6}, {"held_out_gain": -3.0}, {"held_out_gain": None}, {"held_out": None}):

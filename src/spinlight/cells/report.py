@@ -66,7 +66,7 @@ def rising_sentence(elbo: Mapping[str, Any]) -> str:
     if gain is None or value is None or gain <= _LEVEL * abs(value):
         return ""
     return (
-        f"The held-out ELBO still rose, by {gain:.2g} nats over the last quarter of the epochs: more epochs would help."
+        f"The held-out ELBO still rose, by {gain:.2g} nats over the last quarter of the epochs: more epochs may help."
     )
 
 
