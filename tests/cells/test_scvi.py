@@ -347,7 +347,7 @@ def test_labels_of_some_cells_are_learned_and_given_to_the_others(make_cells: Ca
     soft = found.predict(soft=True, indices=[5, 2])
     assert list(soft.columns) == ["kind 0", "kind 1", "kind 2"]
     assert list(soft.index) == ["cell 5", "cell 2"]
-    np.testing.assert_allclose(soft.sum(1), 1, rtol=1e-5)
+    np.testing.assert_allclose(soft.sum(axis=1), 1, rtol=1e-5)
     assert "label_loss_train" in found.history
 
     query = make_cells(60, seed=1)
