@@ -64,4 +64,4 @@ def _model(name: str, size: int) -> Any:
     with quiet_training(printed=True):
         scvi.settings.seed = 0
         kind.setup_anndata(cells, batch_key="batch")
-        return kind(cells, n_latent=size, **(chosen.SCVI_DEFAULTS | chosen.network(chosen.QBMVAE)))
+        return kind(cells, n_latent=size, **chosen.full_network(chosen.QBMVAE))

@@ -78,7 +78,7 @@ def _epoch(path: Path, name: str) -> Epoch:
 
     torch.set_num_threads(harness.cores())
     kind = {"QBM-VAE": QBMVAE, "scVI": scvi.model.SCVI}[name]
-    network = chosen.SCVI_DEFAULTS | chosen.network(chosen.QBMVAE)
+    network = chosen.full_network(chosen.QBMVAE)
     with quiet_training(printed=True):
         cells = load_cells(path, backed=True)
         kind.setup_anndata(cells, batch_key="batch")

@@ -88,7 +88,8 @@ def fit_cells(
         settings: what to fit.
         title: heading of the report.
         progress: where to show progress, if anywhere; started once the checks have passed, and stopped.
-        overwrite: whether results of other cells may be replaced; those of the same cells are.
+        overwrite: whether results of other cells may be replaced, as far as their number and that of their genes tell; those of the same
+            cells are.
 
     Raises:
         InvalidDataError, UnknownNameError, InvalidSettingError: before anything is computed or written; data that are no

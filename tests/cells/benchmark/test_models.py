@@ -161,7 +161,7 @@ def test_what_is_compared_is_what_ships(cells: AnnData) -> None:
 
     QBMVAE.setup_anndata(cells)
     own = QBMVAE(cells)
-    stated = QBMVAE(cells, n_latent=chosen.QBMVAE.size, **(chosen.SCVI_DEFAULTS | chosen.network(chosen.QBMVAE)))
+    stated = QBMVAE(cells, n_latent=chosen.QBMVAE.size, **chosen.full_network(chosen.QBMVAE))
     assert str(own.module) == str(stated.module)
     plans: list[Any] = []
     watch = LambdaCallback(on_train_start=lambda trainer, plan: plans.append(plan))

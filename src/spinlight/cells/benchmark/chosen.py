@@ -84,6 +84,7 @@ class ChosenPoli:
 
 PCA_SIZE = 256
 
+# It is given no batches, so that encoding them changes nothing; the candidate that was chosen has it.
 VAE = Chosen(size=64, likelihood="normal", normalisation="layer", encode_batches=True)
 SCVI = Chosen(size=30, layers=2, normalisation="layer", encode_batches=True)
 LDVAE = Chosen(size=64, hidden=256, lr=5e-3)
@@ -110,7 +111,7 @@ def hyperparameters(chosen: Chosen | ChosenPoli | None) -> Any:
     return {name: value for name, value in asdict(chosen).items() if name != "size"}
 
 
-SCVI_DEFAULTS: dict[str, Any] = {"use_batch_norm": "both", "use_layer_norm": "none", "encode_covariates": False}
+_SCVI_DEFAULTS: dict[str, Any] = {"use_batch_norm": "both", "use_layer_norm": "none", "encode_covariates": False}
 """What `network` leaves out, since some models of scvi-tools cannot vary it."""
 
 
@@ -127,6 +128,11 @@ def network(chosen: Chosen) -> dict[str, Any]:
     if chosen.encode_batches:
         settings["encode_covariates"] = True
     return settings
+
+
+def full_network(chosen: Chosen) -> dict[str, Any]:
+    """Return the same with scvi-tools' defaults said too, for models that have others."""
+    return _SCVI_DEFAULTS | network(chosen)
 
 
 def warmup_epochs(chosen: Chosen | ChosenPoli, epochs: int) -> int:

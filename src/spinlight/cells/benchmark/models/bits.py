@@ -12,11 +12,10 @@ from spinlight._checks import require_extra
 from spinlight.cells.benchmark.chosen import (
     BATCH_SIZE,
     LIKELIHOOD_DRAWS,
-    SCVI_DEFAULTS,
     Chosen,
     ChosenPrior,
+    full_network,
     hyperparameters,
-    network,
     warmup_epochs,
 )
 from spinlight.cells.benchmark.models.base import BATCH, Embedded, Embedding, FitTask, HeldOut
@@ -73,7 +72,7 @@ class Bits(Embedding):
             cells,
             n_latent=task.size,
             prior=BernoulliPrior(task.size) if self.prior == "bernoulli" else None,
-            **(SCVI_DEFAULTS | network(self.chosen)),
+            **full_network(self.chosen),
         )
         plan = {
             "lr": self.chosen.lr,
