@@ -188,7 +188,7 @@ def trained_errors(seed: int) -> tuple[float, float]:
         optimiser.zero_grad()
         prior.kl_divergence(torch.zeros(1, 12, dtype=torch.float64)).mean().backward()
         optimiser.step()
-        on_negatives += seen.log_ratio(machine.to_ising())[0]
+        on_negatives += seen.ratio(machine.to_ising()).value
     exact = log_partition(machine.to_ising())
     return prior.log_partition.value - exact, on_negatives - exact
 
@@ -330,9 +330,9 @@ def test_the_error_of_a_ratio_is_the_spread_of_its_repetitions() -> None:
     for seed in range(400):
         picks = torch.multinomial(states.weights, 500, replacement=True, generator=torch.Generator().manual_seed(seed))
         witnesses = Witnesses(states.spins[picks], problem.energy(states.spins[picks]), seed, 0)
-        ratio, error = witnesses.log_ratio(machine.to_ising())
-        found.append(ratio)
-        claimed.append(error)
+        ratio = witnesses.ratio(machine.to_ising())
+        found.append(ratio.value)
+        claimed.append(ratio.error)
     # The standard deviation of 400 numbers is known to 1 part in sqrt(800), 3.5 %: a fifth is far outside.
     assert np.std(found) == pytest.approx(np.mean(claimed), rel=0.2)
 
@@ -353,10 +353,44 @@ def test_witnesses_move_on_and_take_up_the_law_of_the_present_machine() -> None:
     _ = prior.log_partition
     shift(machine, 0.4)
     prior.advance()
-    prior.advance()  # the first step resamples and walks; by the second the states themselves must have the new law
-    witnesses = prior.get_extra_state()["kept"]["witnesses"]["spins"]
+    kept = prior.get_extra_state()["kept"]
+    assert kept["steps"] == 0  # too few of them counted
+    witnesses = kept["witnesses"]["spins"]
     exact = all_states_weighted(machine.to_ising()).expectation(lambda spins: spins.double())
     assert mean_p_value(witnesses.double().numpy(), exact.numpy()) > threshold()
+
+
+def test_witnesses_stay_while_nearly_all_of_them_count_and_walk_later_what_they_left_out() -> None:
+    machine = random_machine(BoltzmannMachine(6), 3)
+    prior = BoltzmannPrior(machine, witnesses=1000, witness_sweeps=7, estimator=Enumeration())
+    _ = prior.log_partition
+    start = prior.get_extra_state()["kept"]["witnesses"]
+    for step in (1, 2, 3):
+        shift(machine, 0.01)
+        prior.advance()
+        kept = prior.get_extra_state()["kept"]
+        assert torch.equal(kept["witnesses"]["spins"], start["spins"])
+        assert kept["steps"] == step
+    known = prior.log_partition
+    loaded = BoltzmannPrior(copy.deepcopy(machine), witnesses=1000, witness_sweeps=7, estimator=Enumeration())
+    loaded.load_state_dict(prior.state_dict())
+    assert loaded.log_partition == known
+    for each in (prior, loaded):
+        shift(each.machine, 1.0)
+        each.advance()
+        assert each.get_extra_state()["kept"]["witnesses"]["sweeps"] == start["sweeps"] + 4 * 7
+    assert prior.log_partition == loaded.log_partition
+
+
+def test_an_estimate_of_a_machine_far_away_starts_with_witnesses_of_its_own() -> None:
+    machine = random_machine(BoltzmannMachine(12), 3)
+    prior = BoltzmannPrior(machine, witnesses=2000, estimator=Enumeration())
+    _ = prior.log_partition
+    shift(machine, 5.0)
+    prior.estimate()
+    problem, witnesses = machine.to_ising(), prior.get_extra_state()["kept"]["witnesses"]
+    torch.testing.assert_close(witnesses["energies"], problem.energy(witnesses["spins"]))
+    assert len(witnesses["spins"].unique(dim=0)) > 10  # carried ones would be copies of the few that counted
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
 from helpers.enumeration import all_bits, all_spins
 from helpers.machines import energies_by_formula, machines, random_machine
 from spinlight._errors import InvalidProblemError, InvalidSettingError, InvalidStateError
-from spinlight.ising import Ising
+from spinlight.ising import Ising, ising_from_bits
 from spinlight.models import AbstractBoltzmannMachine, BoltzmannMachine, RestrictedBoltzmannMachine
 
 every_machine = pytest.mark.parametrize("machine", machines(), ids=str)
@@ -75,6 +77,23 @@ def test_the_energy_of_probabilities_is_the_mean_energy_of_independent_units(mac
 def test_energy_is_differentiable_in_probabilities(machine: AbstractBoltzmannMachine) -> None:
     q = torch.full((2, machine.num_nodes), 0.3, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(machine, (q,))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_problem_from_a_list_of_pairs_is_that_of_the_matrices(dtype: torch.dtype) -> None:
+    machine = random_machine(BoltzmannMachine(7), 2).to(dtype)
+    found, expected = machine.to_ising(), ising_from_bits(*machine.biases_and_weights())
+    assert all(torch.equal(getattr(found, name), getattr(expected, name)) for name in ("fields", "couplings"))
+    torch.testing.assert_close(found.offset, expected.offset, rtol=1e-14, atol=0)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("name", ["biases", "pair_weights"])
+def test_parameters_that_are_no_numbers_make_no_problem(name: str, value: float) -> None:
+    machine = BoltzmannMachine(4)
+    getattr(machine, name).data[1] = value
+    with pytest.raises(InvalidProblemError, match="NaN or infinity"):
+        machine.to_ising()
 
 
 @every_machine

@@ -51,6 +51,28 @@ def test_negatives_at_another_temperature_give_another_gradient(machine: Abstrac
     assert (gradients(machine, objective) - expected).abs().max() > 1e-3
 
 
+@every_machine
+@pytest.mark.parametrize("shape", [(9,), (2, 9), (3, 2, 9)], ids=str)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_mean_energy_is_the_mean_of_the_energies_of_rows(
+    machine: AbstractBoltzmannMachine, shape: tuple[int, ...], weighted: bool
+) -> None:
+    generator = torch.Generator().manual_seed(4)
+    units = machine.num_visible if isinstance(machine, RestrictedBoltzmannMachine) else machine.num_nodes
+    rows = torch.rand(*shape, units, generator=generator, dtype=torch.float64).requires_grad_()
+    weights = torch.rand(shape, generator=generator).softmax(-1) if weighted else None
+    row_energies = machine.free_energy if isinstance(machine, RestrictedBoltzmannMachine) else machine.energy
+
+    def mean() -> Tensor:
+        energies = row_energies(rows)
+        return energies.mean() if weights is None else (weights * energies).sum(-1).mean()
+
+    torch.testing.assert_close(machine.mean_energy(rows, weights), mean())
+    torch.testing.assert_close(gradients(machine, machine.mean_energy(rows, weights)), gradients(machine, mean()))
+    (found,), (expected,) = (torch.autograd.grad(each, rows) for each in (machine.mean_energy(rows, weights), mean()))
+    torch.testing.assert_close(found, expected)
+
+
 def test_counts_weigh_like_repeated_rows() -> None:
     machine = random_machine(BoltzmannMachine(4), seed=1)
     table = all_states_weighted(machine.to_ising())

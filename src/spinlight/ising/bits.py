@@ -64,7 +64,32 @@ def ising_from_bits(biases: Tensor, weights: Tensor, offset: Tensor | float = 0.
     constant = symmetric.offset - symmetric.fields.sum(-1) / 2 - row_sums.sum() / 8
     if not bool(fields.isfinite().all() and constant.isfinite().all()):
         raise InvalidProblemError("biases and weights this large make the fields of spins infinite")
-    return symmetric._rebuilt(fields, symmetric.couplings / 4, constant)
+    return Ising._trusted(fields, symmetric.couplings / 4, constant)
+
+
+def ising_of_pairs(biases: Tensor, pairs: Tensor, weights: Tensor) -> Ising:
+    """Return the dense problem of `ising_from_bits` from weights that are listed once for each pair.
+
+    A third of the time: nothing is asymmetric, and the parameters are finite where the fields and the offset are.
+
+    Args:
+        biases: b, shape (units,).
+        pairs: different units i and j, each pair once, int64, shape (2, pairs).
+        weights: W_ij, shape (pairs,).
+
+    Raises:
+        InvalidProblemError: NaN or infinite numbers.
+    """
+    rows, columns = pairs
+    bias, quarter = (part.detach().to(torch.float64) / by for part, by in ((biases, 2), (weights, 4)))
+    upper = quarter.new_zeros(len(bias), len(bias))
+    upper[rows, columns] = quarter
+    couplings = upper + upper.T
+    row_sums = couplings.sum(1)
+    fields, offset = bias + row_sums, -bias.sum() - row_sums.sum() / 2
+    if not bool(fields.isfinite().all() and offset.isfinite()):
+        return ising_from_bits(biases, 4 * couplings)  # which says what is wrong
+    return Ising._trusted(fields, couplings, offset)
 
 
 def bits_from_ising(problem: Ising) -> tuple[Tensor, Tensor, Tensor]:

@@ -141,7 +141,7 @@ class Ising:
             InvalidSettingError: a factor that is not a finite number.
         """
         factor = finite_number("factor", factor)
-        scaled = self._rebuilt(self.fields * factor, self.couplings * factor, self.offset * factor)
+        scaled = self._trusted(self.fields * factor, self.couplings * factor, self.offset * factor)
         weights = scaled.couplings.values() if scaled.is_sparse else scaled.couplings
         if not all(bool(part.isfinite().all()) for part in (scaled.fields, weights, scaled.offset)):
             raise InvalidSettingError(f"a factor of {factor:.3g} makes weights of this problem infinite")
@@ -149,16 +149,16 @@ class Ising:
 
     def to(self, device: torch.device | str) -> Ising:
         """Return the problem on another device."""
-        return self._rebuilt(self.fields.to(device), self.couplings.to(device), self.offset.to(device))
+        return self._trusted(self.fields.to(device), self.couplings.to(device), self.offset.to(device))
 
     def to_dense(self) -> Ising:
         """Return the same problem with a dense coupling matrix."""
-        return self._rebuilt(self.fields, self.couplings.to_dense(), self.offset) if self.is_sparse else self
+        return self._trusted(self.fields, self.couplings.to_dense(), self.offset) if self.is_sparse else self
 
     def to_sparse(self) -> Ising:
         """Return the same problem with its non-zero couplings as a list of edges."""
         return (
-            self if self.is_sparse else self._rebuilt(self.fields, self.couplings.to_sparse().coalesce(), self.offset)
+            self if self.is_sparse else self._trusted(self.fields, self.couplings.to_sparse().coalesce(), self.offset)
         )
 
     def __getitem__(self, index: int) -> Ising:
@@ -167,7 +167,7 @@ class Ising:
             raise InvalidProblemError("this problem has no batch axis to index")
         index = integer("index", index, least=-self.batch, most=self.batch - 1)
         offset = self.offset[index] if self.offset.ndim else self.offset
-        return self._rebuilt(self.fields[index], self.couplings, offset)
+        return self._trusted(self.fields[index], self.couplings, offset)
 
     def __repr__(self) -> str:
         """Show the sizes, never the numbers."""
@@ -189,7 +189,9 @@ class Ising:
         flat = state.reshape(-1, self.sites)
         return torch.sparse.mm(self.couplings, flat.T).T.reshape(state.shape)
 
-    def _rebuilt(self, fields: Tensor, couplings: Tensor, offset: Tensor) -> Ising:
+    @staticmethod
+    def _trusted(fields: Tensor, couplings: Tensor, offset: Tensor) -> Ising:
+        """Return a problem of tensors that are known to be right, without a copy."""
         other = object.__new__(Ising)
         couplings = couplings.coalesce() if couplings.is_sparse else couplings
         for name, value in (("fields", fields), ("couplings", couplings), ("offset", offset)):

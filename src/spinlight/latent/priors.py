@@ -15,7 +15,7 @@ from spinlight._errors import InvalidSettingError, InvalidStateError
 from spinlight._random import Seed, derive_seed, resolve_seed
 from spinlight.ising import Draws, Ising, LogPartition, SupportsDraw, bits_from_spins
 from spinlight.latent.base import Prior
-from spinlight.latent.witnesses import Witnesses
+from spinlight.latent.witnesses import UNCHANGED, PartitionRatio, Witnesses
 from spinlight.models import AbstractBoltzmannMachine, RestrictedBoltzmannMachine
 from spinlight.samplers import Gibbs
 from spinlight.training import (
@@ -36,10 +36,10 @@ class BoltzmannPrior(Prior):
     d log Z / d theta = - E_p[dE / d theta], and its value from `estimator`. Between two estimates the value follows the
     parameters by importance ratios on witnesses.
 
-    Witnesses are Gibbs chains that never enter a gradient: they only measure how log Z changes, reweighted, resampled and moved on
-    at each step, which is sequential Monte Carlo. (The negatives themselves would mislead: training has just raised their energies
-    in particular.) `log_partition` carries the errors of all steps, and so says when a fresh estimate is due. The divergence is
-    never the difference of two mean energies, which is no divergence.
+    Witnesses are Gibbs chains that never enter a gradient: they only measure how log Z changes, reweighted at each step, resampled
+    and moved on whenever less than four fifths of them carry the weight, which is sequential Monte Carlo. (The negatives themselves would
+    mislead: training has just raised their energies in particular.) `log_partition` carries the errors of all ratios, and so says
+    when a fresh estimate is due. The divergence is never the difference of two mean energies, which is no divergence.
 
     Every unit of the machine is a latent bit, hidden ones too. Negatives, witnesses and estimate are part of `state_dict`: a loaded
     prior goes on exactly as the saved one would have.
@@ -49,7 +49,7 @@ class BoltzmannPrior(Prior):
         negatives: samples of the machine, by any phase that does not start at data: 256 persistent chains, 5 sweeps a step, by default;
             `ReusedDraws(machine_behind_a_queue, ...)` for one call in many steps.
         witnesses: chains that follow log Z.
-        witness_sweeps: sweeps of each between two steps.
+        witness_sweeps: sweeps of each per step, done when they are moved on.
         estimator: of log Z's value, `AnnealedImportance` by default. It gets a restricted machine itself, of which one side can be summed
             out, and of any other machine the Ising problem.
         seed: of the prior's own chains, and of its default negatives: integer, generator, or None for torch's global state, so that
@@ -65,7 +65,8 @@ class BoltzmannPrior(Prior):
 
     References:
         Rolfe, "Discrete variational autoencoders", ICLR 2017 (the prior); Tieleman, ICML 2008 (persistent chains); Neal,
-        Statistics and Computing 11 (2001) 125 (annealed importance sampling); Carbone, Hua, Coste & Vanden-Eijnden, NeurIPS
+        Statistics and Computing 11 (2001) 125 (annealed importance sampling); Del Moral, Doucet & Jasra, J. R. Stat. Soc. B 68
+        (2006) 411 (sequential Monte Carlo, resampled where its effective size falls); Carbone, Hua, Coste & Vanden-Eijnden, NeurIPS
         2023 (log Z along training, by Jarzynski's equality).
 
     Example:
@@ -111,10 +112,8 @@ class BoltzmannPrior(Prior):
         return self._present.follow(self._problem())
 
     def advance(self) -> None:
-        """Take the next negatives, of the machine as it is now, and move the witnesses on; once before each training step."""
-        kept, problem = self._present, self._problem()
-        witnesses = kept.witnesses.carried(problem).walked(problem, self.witness_sweeps)
-        self._kept = _Kept(witnesses=witnesses, known=kept.follow(problem), problem=problem)
+        """Take the next negatives, of the machine as it is now, and move the witnesses on if need be; once before each training step."""
+        self._kept = self._present.advanced(self._problem(), self.witness_sweeps)
         self._negative = self._drawn()
 
     def estimate(self, estimator: PartitionEstimator | None = None) -> LogPartition:
@@ -125,16 +124,20 @@ class BoltzmannPrior(Prior):
         """
         kept, problem = self._present, self._problem()
         known = self._estimated(self.estimator if estimator is None else estimator)
-        self._kept = _Kept(witnesses=kept.witnesses.at(problem), known=known, problem=problem)
+        if math.isnan(kept.ratio(problem).error):  # another machine: nothing leads there from these witnesses
+            kept = self._from_here(problem, known, derive_seed(derive_seed(self._seed, 1), self._estimates))
+        self._kept = kept.moved(problem, known, self.witness_sweeps)
         return known
 
     @property
     def _present(self) -> _Kept:
         if self._kept is None:
             problem = self._problem()
-            witnesses = Witnesses.of(problem, self.witnesses, derive_seed(self._seed, 1))
-            self._kept = _Kept(witnesses, self._estimated(self.estimator), problem)
+            self._kept = self._from_here(problem, self._estimated(self.estimator), derive_seed(self._seed, 1))
         return self._kept
+
+    def _from_here(self, problem: Ising, known: LogPartition, seed: int) -> _Kept:
+        return _Kept(Witnesses.of(problem, self.witnesses, seed), known, problem)
 
     def _drawn(self) -> _Rows:
         """Return the next negatives. Those that go on from rows of data, as block Gibbs does at first, get rows of the machine."""
@@ -245,35 +248,68 @@ def _same(one: Tensor, other: Tensor) -> bool:
 
 _FOLLOWED = ", followed by importance ratios"
 
+_EFFECTIVE_SHARE = 0.8
+"""Of the witnesses, below which they are resampled: after as many steps again, in the same direction, it would be a half."""
 
-@dataclass(frozen=True)
+
+@dataclass(eq=False)
 class _Kept:
-    """What outlives a training step beside the negatives: states that follow log Z, and log Z of the problem they belong to."""
+    """What outlives a training step beside the negatives: states that follow log Z, and log Z of the problem they belong to.
+
+    Args:
+        witnesses: the states.
+        known: log Z of their problem.
+        problem: theirs; None where it was not saved.
+        steps: training steps since they belong to it.
+    """
 
     witnesses: Witnesses
     known: LogPartition
     problem: Ising | None = None
+    steps: int = 0
+    _latest: tuple[Ising, PartitionRatio] | None = None
+
+    def ratio(self, problem: Ising) -> PartitionRatio:
+        """Return how log Z of `problem` differs from what is known; computed once for the problem that was asked for last."""
+        if problem is self.problem:
+            return UNCHANGED
+        if self._latest is None or self._latest[0] is not problem:
+            self._latest = problem, self.witnesses.ratio(problem)
+        return self._latest[1]
 
     def follow(self, problem: Ising) -> LogPartition:
-        """Return log Z of `problem`; errors of the steps are added, an upper bound where chains are correlated."""
-        if problem is self.problem:
-            return self.known
-        ratio, error = self.witnesses.log_ratio(problem)
-        if ratio == error == 0:
+        """Return log Z of `problem`; errors of the ratios are added, an upper bound where chains are correlated."""
+        ratio = self.ratio(problem)
+        if ratio == UNCHANGED:
             return self.known
         return LogPartition(
-            value=self.known.value + ratio,
-            standard_error=self.known.standard_error + error,
+            value=self.known.value + ratio.value,
+            standard_error=self.known.standard_error + ratio.error,
             lower=-math.inf,
             upper=math.inf,
             method=self.known.method.removesuffix(_FOLLOWED) + _FOLLOWED,
         )
 
+    def advanced(self, problem: Ising, sweeps: int) -> _Kept:
+        """Return this after one more training step, with witnesses that enough of them still count."""
+        self.steps += 1
+        if self.ratio(problem).effective >= _EFFECTIVE_SHARE:
+            return self
+        return self.moved(problem, self.follow(problem), sweeps)
+
+    def moved(self, problem: Ising, known: LogPartition, sweeps: int) -> _Kept:
+        """Return witnesses of `problem`, whose log Z is known; they walk as long as they would have step by step."""
+        if self.ratio(problem) == UNCHANGED:
+            return _Kept(self.witnesses, known, problem, self.steps)
+        witnesses = self.witnesses.carried(problem).walked(problem, max(1, self.steps) * sweeps)
+        return _Kept(witnesses, known, problem)
+
     def state(self) -> dict[str, Any]:
         """Return plain values and tensors, which `torch.load(weights_only=True)` reads."""
-        return {"witnesses": self.witnesses.state(), "known": asdict(self.known)}
+        return {"witnesses": self.witnesses.state(), "known": asdict(self.known), "steps": self.steps}
 
     @staticmethod
     def from_state(state: Mapping[str, Any]) -> _Kept:
         """Return what `state` described."""
-        return _Kept(Witnesses.from_state(state["witnesses"]), LogPartition(**state["known"]))
+        witnesses, known = Witnesses.from_state(state["witnesses"]), LogPartition(**state["known"])
+        return _Kept(witnesses, known, steps=state.get("steps", 0))

@@ -16,6 +16,24 @@ from spinlight.ising.partition import FEWEST_EFFECTIVE
 from spinlight.samplers import ChainState, Gibbs
 
 
+@dataclass(frozen=True)
+class PartitionRatio:
+    """How log Z of a problem differs from that of another one.
+
+    Args:
+        value: log Z' - log Z.
+        error: its standard error; NaN where fewer than ten states carry the mean: the spread of such ratios says nothing about it.
+        effective: share of the states that carry it, 1 for all alike.
+    """
+
+    value: float
+    error: float
+    effective: float
+
+
+UNCHANGED = PartitionRatio(0.0, 0.0, 1.0)
+
+
 @dataclass(frozen=True, eq=False)
 class Witnesses:
     """States of one problem, which count alike, and their energies there.
@@ -38,31 +56,23 @@ class Witnesses:
         state = _GIBBS.step(problem, _GIBBS.init(problem, count, seed=seed), _FIRST_SWEEPS)
         return Witnesses(state.spins, problem.energy(state.spins), state.seed, state.sweeps)
 
-    def log_ratio(self, problem: Ising) -> tuple[float, float]:
-        """Return log Z' - log Z of a problem near the one the states were drawn from, and its standard error.
+    def ratio(self, problem: Ising) -> PartitionRatio:
+        """Return log Z' - log Z of a problem near the one the states were drawn from.
 
         log Z' - log Z = log (1/n) sum_i exp(E(s_i) - E'(s_i))
-
-        The error is NaN where fewer than ten states carry the mean: the spread of such ratios says nothing about it.
 
         Law:
             asymptotic in the number of states, which must not have had a part in choosing E': parameters that were
             fitted to these very states have raised their energies in particular.
         """
         change = self.energies - problem.energy(self.spins)
-        if not bool(change.any()):
-            return 0.0, 0.0
-        peak = change.max()
+        peak = float(change.max())
         ratios = (change - peak).exp()
-        count, mean = len(ratios), ratios.mean()
-        if count * mean.square() < FEWEST_EFFECTIVE * ratios.square().mean():
-            return float(mean.log() + peak), math.nan
-        error = (ratios - mean).square().mean().sqrt() / (mean * math.sqrt(count))
-        return float(mean.log() + peak), float(error)
-
-    def at(self, problem: Ising) -> Witnesses:
-        """Return the same states with their energies in another problem."""
-        return replace(self, energies=problem.energy(self.spins))
+        mean, square, count = float(ratios.mean()), float(ratios.square().mean()), len(ratios)
+        effective = count * mean * mean / square
+        spread = math.sqrt(max(0.0, square / (mean * mean) - 1))
+        error = spread / math.sqrt(count) if effective >= FEWEST_EFFECTIVE else math.nan
+        return PartitionRatio(math.log(mean) + peak, error, effective / count)
 
     def carried(self, problem: Ising) -> Witnesses:
         """Return the states resampled in proportion to exp(E(s_i) - E'(s_i)): they belong to `problem`.

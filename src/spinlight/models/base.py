@@ -203,7 +203,7 @@ class AbstractBoltzmannMachine(nn.Module, ABC):
         return self.energy(bits)
 
     def _mean_energy(self, rows: Tensor | Draws) -> Tensor:
-        return mean_over(rows, self._row_energy(rows.bits if isinstance(rows, Draws) else rows))
+        return self.mean_energy(rows.bits, rows.weights) if isinstance(rows, Draws) else self.mean_energy(rows)
 
     def _clamped(self, clamped: Tensor) -> Tensor:
         if self.num_hidden == 0:
@@ -263,9 +263,22 @@ def mean_over(rows: Tensor | Draws, energies: Tensor) -> Tensor:
 
 def weighted_mean(energies: Tensor, weights: Tensor | None) -> Tensor:
     """Return the mean of energies whose weights sum to one over the last axis, or which count alike."""
-    if energies.numel() == 0:
-        raise InvalidStateError("the objective is a mean over rows, and one side has none; pass at least one row")
+    _require_rows(energies.numel())
     return energies.mean() if weights is None else (weights.to(energies) * energies).sum(-1).mean()
+
+
+def row_shares(rows: Tensor, weights: Tensor | None) -> Tensor:
+    """Return what each row counts for in `weighted_mean`, flat, in the rows' dtype and on their device; they sum to one."""
+    count = rows.shape[:-1].numel()
+    _require_rows(count)
+    if weights is None:
+        return rows.new_full((count,), 1 / count)
+    return (weights.to(rows) / (count // weights.shape[-1])).expand(rows.shape[:-1]).reshape(-1)
+
+
+def _require_rows(count: int) -> None:
+    if count == 0:
+        raise InvalidStateError("the objective is a mean over rows, and one side has none; pass at least one row")
 
 
 def require_unit_beta(sampler: SupportsDraw) -> None:

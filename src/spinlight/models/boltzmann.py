@@ -8,7 +8,8 @@ from torch import Tensor
 from spinlight._checks import nonnegative_integer, nonnegative_number, positive_integer
 from spinlight._errors import InvalidProblemError, InvalidSettingError
 from spinlight.ising import Ising
-from spinlight.models.base import require_memory
+from spinlight.ising.bits import ising_of_pairs
+from spinlight.models.base import require_memory, row_shares, unit_values
 from spinlight.models.pairs import AbstractPairwiseMachine
 
 
@@ -45,6 +46,28 @@ class BoltzmannMachine(AbstractPairwiseMachine):
         require_memory((4 + 16) * nodes * (nodes - 1) // 2)  # a weight, and two numbers of units
         last = torch.arange(nodes) >= nodes - hidden
         super().__init__(nodes - hidden, hidden, last, torch.triu_indices(nodes, nodes, 1), scale)
+
+    def mean_energy(self, bits: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Return the mean of E over rows; as `AbstractBoltzmannMachine.mean_energy`.
+
+        <E> = - b.<x> - sum_{i<j} W_ij <x_i x_j>: one matrix product makes the means, and the gradient is these means, for nothing.
+        """
+        state = unit_values(bits, self.num_nodes, like=self.biases)
+        shares = row_shares(state, weights)
+        rows = state.reshape(-1, self.num_nodes)
+        ones = shares @ rows
+        first, second = self.pairs
+        both = (rows.T @ (shares.unsqueeze(-1) * rows))[first, second]
+        return -(self.biases @ ones) - self.pair_weights @ both
+
+    def to_ising(self, clamped: Tensor | None = None) -> Ising:
+        """Return the Ising problem of all units, or of the hidden ones while the visible ones are held.
+
+        As `AbstractBoltzmannMachine.to_ising`; weights that are listed pair by pair need no check of symmetry.
+        """
+        if clamped is not None:
+            return super().to_ising(clamped)
+        return ising_of_pairs(self.biases, self.pairs, self.pair_weights)
 
     @torch.no_grad()
     def set_weights(self, biases: Tensor, weights: Tensor) -> None:
