@@ -212,6 +212,27 @@ def test_the_prior_has_a_learning_rate_of_its_own(cells: AnnData) -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["Adam", "AdamW"])
+def test_adam_takes_the_same_steps_in_one_pass(cells: AnnData, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from spinlight.cells.plan import BoltzmannTrainingPlan
+
+    plan = {"optimizer": name, "weight_decay": 0.01}
+    fast = fitted(cells, epochs=2, plan_kwargs=plan)
+    assert all(group["fused"] for group in fast.trainer.optimizers[0].param_groups)
+    monkeypatch.setattr(BoltzmannTrainingPlan, "_in_one_pass", lambda *_: None)
+    slow = fitted(cells, epochs=2, plan_kwargs=plan)
+    assert not any(group["fused"] for group in slow.trainer.optimizers[0].param_groups)
+    losses = [model.history["elbo_train"].to_numpy(dtype=float) for model in (fast, slow)]
+    np.testing.assert_allclose(*losses, rtol=1e-4)
+
+
+def test_an_optimizer_of_the_users_own_is_left_as_it_is(cells: AnnData) -> None:
+    own = {"optimizer": "Custom", "optimizer_creator": lambda parameters: torch.optim.Adam(parameters, foreach=True)}
+    model = fitted(cells, epochs=1, plan_kwargs=own)
+    assert [group["foreach"] for group in model.trainer.optimizers[0].param_groups] == [True, True]
+    assert not any(group["fused"] for group in model.trainer.optimizers[0].param_groups)
+
+
 def test_a_plateau_lowers_both_learning_rates(cells: AnnData) -> None:
     # A threshold that no ELBO can beat: the rates fall once after each epoch past the first.
     plan = {"lr": 0.004, "prior_lr": 0.02, "lr_factor": 0.5, "lr_patience": 0, "lr_threshold": 1e9}

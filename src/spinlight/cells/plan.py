@@ -145,6 +145,7 @@ class BoltzmannTrainingPlan(TrainingPlan):  # type: ignore[misc]  # scvi-tools c
         # scvi-tools' large eps (0.01) would swallow gradients of couplings, which are below one; decay would bias energies.
         if prior:
             optimizer.add_param_group({"params": prior, "lr": self.prior_lr, "eps": 1e-8, "weight_decay": 0.0})
+        self._in_one_pass(optimizer, [*networks, *prior])
         if not self.reduce_lr_on_plateau:
             return {"optimizer": optimizer}
         scheduler = ReduceLROnPlateau(
@@ -156,3 +157,12 @@ class BoltzmannTrainingPlan(TrainingPlan):  # type: ignore[misc]  # scvi-tools c
             threshold_mode="abs",
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": self.lr_scheduler_metric}}
+
+    def _in_one_pass(self, optimizer: torch.optim.Optimizer, parameters: list[torch.nn.Parameter]) -> None:
+        """Let Adam go once over each parameter: on a CPU its dozen small operations cost a tenth of a step.
+
+        Not on a GPU, where Lightning refuses to clip gradients of such an optimizer in 16 bits.
+        """
+        if self.optimizer_name in ("Adam", "AdamW") and all(each.device.type == "cpu" for each in parameters):
+            for group in optimizer.param_groups:
+                group["fused"] = True
