@@ -207,6 +207,18 @@ def test_a_fit_of_other_cells_is_not_replaced_unless_that_is_said(
     assert json.loads((out / "metrics.json").read_text())["data"]["cells"] == 90
 
 
+def test_as_many_other_cells_are_other_cells(make_cells: Callable[..., AnnData], tmp_path: Path) -> None:
+    cells = make_cells(60)
+    fit(cells, tmp_path, epochs=1)
+    counted, named = cells.copy(), cells.copy()
+    counted.X[0, 0] += 1
+    named.obs_names = [f"other-{name}" for name in named.obs_names]
+    for other in (counted, named):
+        with pytest.raises(InvalidSettingError, match=r"60 x 24 genes; now 60 x 24, with other names or counts\)"):
+            fit(other, tmp_path, epochs=1)
+    fit(cells, tmp_path, epochs=2)  # the same cells, otherwise
+
+
 def interrupt(*_: Any, **__: Any) -> None:
     raise KeyboardInterrupt
 

@@ -26,6 +26,7 @@ from spinlight._threads import torch_threads
 from spinlight.cells.checks import counts_of, require_anndata, require_cells
 from spinlight.cells.data import write_annotations
 from spinlight.cells.defaults import epochs_for
+from spinlight.cells.digests import cells_digest
 from spinlight.cells.elbo import DRAWS, estimate_elbo
 from spinlight.cells.evaluation import neighbour_graph, principal_components, separation
 from spinlight.cells.figures import cells_picture, training_picture
@@ -88,8 +89,7 @@ def fit_cells(
         settings: what to fit.
         title: heading of the report.
         progress: where to show progress, if anywhere; started once the checks have passed, and stopped.
-        overwrite: whether results of other cells may be replaced, as far as their number and that of their genes tell; those of the same
-            cells are.
+        overwrite: whether results of cells of other names or counts may be replaced; those of the same cells are.
 
     Raises:
         InvalidDataError, UnknownNameError, InvalidSettingError: before anything is computed or written; data that are no
@@ -98,7 +98,7 @@ def fit_cells(
     """
     settings = _checked(cells, settings)
     if not overwrite:
-        _require_own_place(Path(out), cells)
+        _require_own_place(Path(out), cells, settings.layer)
     model: QBMVAE | None = None
     files = (CELLS, PICTURE, REPORT, METRICS, f"{MODEL}/model.pt", f"{INTERRUPTED}/model.pt")
     with Results(out, files=files, folders=(MODEL, INTERRUPTED)) as results:
@@ -155,17 +155,20 @@ def _checked(cells: AnnData, settings: FitSettings) -> FitSettings:
     return replace(settings, epochs=settings.epochs or epochs_for(cells.n_obs))
 
 
-def _require_own_place(folder: Path, cells: AnnData) -> None:
-    """Refuse a folder with the fit of other cells, as far as their numbers and genes tell."""
+def _require_own_place(folder: Path, cells: AnnData, layer: str | None) -> None:
+    """Refuse a folder with the fit of other cells."""
     try:
         older = json.loads((folder / METRICS).read_text())["data"]
+        numbers, known = (older["cells"], older["genes"]), older.get("digest")
     except (OSError, ValueError, KeyError, TypeError):
         return  # no fit, or none that can be read
-    if (older.get("cells"), older.get("genes")) != (cells.n_obs, cells.n_vars):
-        raise InvalidSettingError(
-            f"{folder} holds a fit of other cells ({older.get('cells')} x {older.get('genes')} genes; now {cells.n_obs} x "
-            f"{cells.n_vars}); choose another folder, or say --overwrite (fit_cells: overwrite=True)"
-        )
+    if numbers == (cells.n_obs, cells.n_vars) and known in (None, cells_digest(cells, layer)):
+        return
+    raise InvalidSettingError(
+        f"{folder} holds a fit of other cells ({numbers[0]} x {numbers[1]} genes; now {cells.n_obs} x {cells.n_vars}"
+        f"{', with other names or counts' if numbers == (cells.n_obs, cells.n_vars) else ''}); choose another folder, or say "
+        "--overwrite (fit_cells: overwrite=True)"
+    )
 
 
 def _untrained(cells: AnnData, settings: FitSettings) -> QBMVAE:
@@ -230,7 +233,7 @@ def _separations(cells: AnnData, settings: FitSettings) -> tuple[AnnData, dict[s
 
 def _about(cells: AnnData, settings: FitSettings) -> dict[str, Any]:
     return {
-        "data": {"cells": cells.n_obs, "genes": cells.n_vars},
+        "data": {"cells": cells.n_obs, "genes": cells.n_vars, "digest": cells_digest(cells, settings.layer)},
         "settings": asdict(settings),
         "versions": {name: version(name) for name in ("spinlight", "scvi-tools", "scanpy", "torch")},
     }

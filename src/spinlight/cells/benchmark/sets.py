@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from spinlight._checks import require_extra
 from spinlight._errors import InvalidDataError, InvalidSettingError, UnknownNameError
 from spinlight.cells.benchmark.models.base import BATCH
 from spinlight.cells.benchmark.settings import BenchmarkSettings
-from spinlight.cells.checks import counts_of, require_cells
+from spinlight.cells.checks import require_cells
+from spinlight.cells.digests import digest, sorted_counts, texts
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -104,16 +103,14 @@ def _prepared(name: str, source: AnnData, settings: BenchmarkSettings) -> CellSe
         batches=batches,
         order=order,
         notes=tuple(f"no column {key!r}, and no scores that need it" for key in missing),
-        data_key=_digest(cells.X.data, cells.X.indices, cells.X.indptr, _texts(cells.var_names), batches),
-        known_key=_digest(labels, batches, order),
+        data_key=digest(cells.X.data, cells.X.indices, cells.X.indptr, texts(cells.var_names), batches),
+        known_key=digest(labels, batches, order),
     )
 
 
 def _seen(source: AnnData, layer: str | None, batches: NDArray[np.str_] | None) -> AnnData:
     anndata = require_extra("anndata", "cells")
-    counts = sparse.csr_matrix(counts_of(source, layer), dtype=np.float32)
-    counts.sort_indices()
-    cells: AnnData = anndata.AnnData(counts, obs=source.obs[[]].copy(), var=source.var[[]].copy())
+    cells: AnnData = anndata.AnnData(sorted_counts(source, layer), obs=source.obs[[]].copy(), var=source.var[[]].copy())
     if batches is not None:
         cells.obs[BATCH] = batches
         cells.obs[BATCH] = cells.obs[BATCH].astype("category")
@@ -124,7 +121,7 @@ def _groups(source: AnnData, key: str | None) -> NDArray[np.str_] | None:
     """Return a column as text, None where all cells have the same."""
     if key is None:
         return None
-    values = _texts(source.obs[key])
+    values = texts(source.obs[key])
     return values if len(np.unique(values)) > 1 else None
 
 
@@ -143,18 +140,3 @@ def _places(source: AnnData, key: str, order: Sequence[Sequence[str]]) -> NDArra
             f"the order key {key!r} holds neither numbers nor ordered categories; state the order of its names"
         )
     return found if len(np.unique(found[np.isfinite(found)])) > 1 else None
-
-
-def _texts(values: Any) -> NDArray[np.str_]:
-    return np.asarray([str(value) for value in values], dtype=np.str_)
-
-
-def _digest(*parts: NDArray[Any] | None) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        if part is None:
-            digest.update(b"none")
-        else:
-            digest.update(f"{part.dtype.str} {part.shape} ".encode())
-            digest.update(np.ascontiguousarray(part).tobytes())
-    return digest.hexdigest()[:32]
