@@ -121,6 +121,14 @@ def test_without_keys_there_are_fewer_metrics(cells: AnnData, tmp_path: Path) ->
     assert (tmp_path / "report.html").exists()
 
 
+def test_a_column_with_one_value_is_said_to_give_no_scores(cells: AnnData, tmp_path: Path) -> None:
+    cells.obs["batch"] = "only"
+    found = fit(cells, tmp_path, epochs=1, latent=4, batch_key="batch", labels_key="kind")
+    assert found.metrics["notes"] == ["one value in column 'batch', and no scores that need several"]
+    assert found.metrics["embeddings"]["QBM-VAE"]["batch_ilisi"] is None
+    assert "one value in column" in (tmp_path / "report.html").read_text()
+
+
 def test_an_error_of_log_partition_that_cannot_be_told_is_null(
     cells: AnnData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,7 @@ ERRORS: dict[str, Any] = {
 }
 METRICS: dict[str, Any] = {
     "data": {"cells": 1234, "genes": 56},
+    "notes": [],
     "settings": {"seed": 0, "labels_key": "<type>"},
     "elbo": {"train": -650.123, "held_out": None, **ERRORS},
     "log_partition": {"value": 88.25, "standard_error": 0.0123, "method": "annealed"},
@@ -69,6 +70,10 @@ def test_nothing_is_fetched() -> None:
     assert links.fetched == ["data:image/png;base64," + base64.b64encode(b"picture").decode()]
     assert links.open == []
     assert not re.search(r"url\(|@import|<script|<link|https?://", page())
+
+
+def test_notes_are_shown() -> None:
+    assert "<p>one value in column &#x27;&lt;lab&gt;&#x27;</p>" in page(notes=["one value in column '<lab>'"])
 
 
 def test_names_are_escaped() -> None:

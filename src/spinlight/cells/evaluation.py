@@ -100,3 +100,8 @@ def _ilisi(embedding: NDArray[np.float32], batches: NDArray[Any] | None) -> floa
     distances, indices = neighbours.fit(embedding).kneighbors(embedding)
     score = float(metrics.ilisi_knn(nearest.NeighborsResults(indices=indices, distances=distances), batches))
     return float(np.clip(score, 0, 1))  # against rounding
+
+
+def alike_note(key: str) -> str:
+    """Return what a report says of a column of obs with one value."""
+    return f"one value in column {key!r}, and no scores that need several"

@@ -28,7 +28,7 @@ from spinlight.cells.data import write_annotations
 from spinlight.cells.defaults import epochs_for
 from spinlight.cells.digests import cells_digest
 from spinlight.cells.elbo import DRAWS, estimate_elbo
-from spinlight.cells.evaluation import neighbour_graph, principal_components, separation
+from spinlight.cells.evaluation import alike_note, neighbour_graph, principal_components, separation
 from spinlight.cells.figures import cells_picture, training_picture
 from spinlight.cells.model import QBMVAE
 from spinlight.cells.report import html_report
@@ -234,6 +234,7 @@ def _separations(cells: AnnData, settings: FitSettings) -> tuple[AnnData, dict[s
 def _about(cells: AnnData, settings: FitSettings) -> dict[str, Any]:
     return {
         "data": {"cells": cells.n_obs, "genes": cells.n_vars, "digest": cells_digest(cells, settings.layer)},
+        "notes": [alike_note(key) for key in _keys(settings) if len(np.unique(_column(cells, key))) == 1],
         "settings": asdict(settings),
         "versions": {name: version(name) for name in ("spinlight", "scvi-tools", "scanpy", "torch")},
     }
@@ -254,6 +255,10 @@ def _write(
     results.write(PICTURE, picture)
     results.write(REPORT, html_report(title, metrics, pictures).encode())
     results.write_json(METRICS, metrics)
+
+
+def _keys(settings: FitSettings) -> list[str]:
+    return [key for key in (settings.batch_key, settings.labels_key) if key is not None]
 
 
 def _column(cells: AnnData, key: str) -> NDArray[Any]:

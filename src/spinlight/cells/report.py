@@ -99,7 +99,7 @@ def html_report(title: str, metrics: Mapping[str, Any], pictures: Mapping[str, b
         components=COMPONENTS,
         resolution=f"{RESOLUTION:g}",
         no_error=f"<p>{escape(NO_ERROR)}</p>" if partition["standard_error"] is None else "",
-        rising=f"<p>{escape(sentence)}</p>" if (sentence := rising_sentence(elbo)) else "",
+        notes="".join(f"<p>{escape(note)}</p>" for note in (*metrics["notes"], rising_sentence(elbo)) if note),
         scores=table(["", *(name for name in metrics["embeddings"]), ""], score_rows(metrics["embeddings"])),
         outcome=escape(outcome_sentence(metrics["embeddings"])),
         pictures="".join(picture(caption, png) for caption, png in pictures.items()),
@@ -154,7 +154,7 @@ $style</style>
 <p>The ELBO is a lower bound on the log-likelihood of a cell, here the mean over cells and over $draws draws of each cell's latent
 variables. Its standard error joins that of log Z, which every cell shares, and that of the draws. The choice of cells and
 of the seed is not included: other cells of the same kind, or another training, would give another mean.</p>
-$no_error$rising
+$no_error$notes
 <h2>Separation of known groups</h2>
 <p>$outcome</p>
 $scores

@@ -118,8 +118,9 @@ def _print_summary(name: str, metrics: Mapping[str, Any], files: Sequence[Path])
     console = Console()
     console.print(f"[bold]{name}[/bold]: {metrics['data']['cells']:,} cells, {metrics['data']['genes']:,} genes")
     console.print(_elbo_line(metrics))
-    if sentence := rising_sentence(metrics["elbo"]):
-        console.print(sentence, highlight=False)
+    for note in (*metrics["notes"], rising_sentence(metrics["elbo"])):
+        if note:
+            console.print(note, highlight=False)
     embeddings = metrics["embeddings"]
     table = Table("", *embeddings, "", box=None, padding=(0, 2, 0, 0))
     for row in score_rows(embeddings):

@@ -79,6 +79,13 @@ def test_a_key_that_one_set_has_may_be_missing_in_another_which_says_so(cells: A
     assert second.notes == ("no column 'kind', and no scores that need it",)
 
 
+def test_a_column_with_one_value_gives_no_groups_and_says_so(cells: AnnData) -> None:
+    cells.obs["batch"] = "only"
+    data = prepared(cells, **KEYS)
+    assert data.batches is None
+    assert data.notes == ("one value in column 'batch', and no scores that need several",)
+
+
 def test_a_key_that_no_set_has_is_refused(cells: AnnData) -> None:
     with pytest.raises(UnknownNameError, match="labels key 'cell_type' is no column of obs; columns: kind, batch"):
         prepared(cells, labels_key="cell_type")

@@ -15,6 +15,7 @@ from spinlight.cells.benchmark.models.base import BATCH
 from spinlight.cells.benchmark.settings import BenchmarkSettings
 from spinlight.cells.checks import require_cells
 from spinlight.cells.digests import digest, sorted_counts, texts
+from spinlight.cells.evaluation import alike_note
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -30,7 +31,7 @@ class CellSet:
         labels: text, shape (cells,); None where there are none, or one for all cells.
         batches: the same of batches.
         order: float64, shape (cells,), NaN for cells without a place; None where no two places are known.
-        notes: which columns this set lacks.
+        notes: which columns this set lacks, or has one value in.
         data_key: digest of what models see.
         known_key: digest of what scores know.
     """
@@ -96,13 +97,18 @@ def _prepared(name: str, source: AnnData, settings: BenchmarkSettings) -> CellSe
     cells = _seen(source, settings.layer, batches)
     wanted = {"batch": settings.batch_key, "labels": settings.labels_key, "order": settings.order_key}
     missing = [key for use, key in wanted.items() if key is not None and present[use] is None]
+    found = {"batch": batches, "labels": labels, "order": order}
+    alike = [key for use, key in present.items() if key is not None and found[use] is None]
     return CellSet(
         name=name,
         cells=cells,
         labels=labels,
         batches=batches,
         order=order,
-        notes=tuple(f"no column {key!r}, and no scores that need it" for key in missing),
+        notes=(
+            *(f"no column {key!r}, and no scores that need it" for key in missing),
+            *map(alike_note, alike),
+        ),
         data_key=digest(cells.X.data, cells.X.indices, cells.X.indptr, texts(cells.var_names), batches),
         known_key=digest(labels, batches, order),
     )
