@@ -3,14 +3,17 @@
 Each batch in turn is left out, and mapped afterwards onto the model of the others, which does not change (scArches, Lotfollahi et
 al., Nature Biotechnology 40 (2022) 121): only the weights of the new batch are trained. Its cells get the label that most of their
 15 nearest reference cells have. scVI goes the same way: the same network, with the settings that scArches recommends, the same
-epochs and latent size. Cells whose label no reference cell has are left out of the accuracy, of both.
+epochs and latent size. Cells whose label no reference cell has are left out of the accuracy, of both. Finished fits are kept in
+`runs/cells-mapping`, and an interrupted run goes on from there.
 """
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scvi
@@ -18,14 +21,18 @@ from scipy import stats
 from sklearn.neighbors import KNeighborsClassifier
 
 from harness import Case, Claim, Settings
+from spinlight._files import atomic_file
 from spinlight._threads import torch_threads
 from spinlight.cells import QBMVAE, load_dataset
 from spinlight.cells.benchmark import chosen
+from spinlight.cells.benchmark.versions import installed
+from spinlight.cells.digests import cells_digest, digest, texts
 from spinlight.training.quiet import quiet_training
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
+FOLDER = Path("runs/cells-mapping")
 DATASET, BATCH, LABEL = "immune_pbmc_4batch", "batch", "cell_type"
 SIZE, EPOCHS, QUERY_EPOCHS, NEIGHBOURS = 30, 200, 100, 15
 NETWORK = {
@@ -49,9 +56,11 @@ def cases() -> list[Case]:
 
 def _mapping(settings: Settings) -> list[Claim]:
     cells, start = load_dataset(DATASET), time.perf_counter()
-    epochs = (2, 1) if settings.quick else (EPOCHS, QUERY_EPOCHS)
+    folder, epochs = (FOLDER / "quick", (2, 1)) if settings.quick else (FOLDER / "full", (EPOCHS, QUERY_EPOCHS))
     with torch_threads(1):
-        rounds = [{name: _accuracies(cells, name, seed, epochs) for name in MODELS} for seed in range(settings.seeds)]
+        rounds = [
+            {name: _accuracies(cells, name, seed, epochs, folder) for name in MODELS} for seed in range(settings.seeds)
+        ]
     seconds = time.perf_counter() - start
     return [_claim(batch, rounds, seconds) for batch in [*sorted(cells.obs[BATCH].unique()), "mean of the batches"]]
 
@@ -69,11 +78,41 @@ def _claim(batch: str, rounds: Sequence[Mapping[str, Mapping[str, float]]], seco
     return Claim(row, mean, "accuracy gained", (mean - width, mean + width), required, peers, seconds, slack=width)
 
 
-def _accuracies(cells: AnnData, name: str, seed: int, epochs: tuple[int, int]) -> dict[str, float]:
+def _accuracies(cells: AnnData, name: str, seed: int, epochs: tuple[int, int], folder: Path) -> dict[str, float]:
     """Return the accuracy of each batch when it is the one that is mapped, and their mean."""
     batches = sorted(cells.obs[BATCH].unique())
-    found = {batch: _accuracy(cells, name, batch, seed, epochs) for batch in batches}
+    found = {batch: _kept(cells, name, batch, seed, epochs, folder) for batch in batches}
     return found | {"mean of the batches": float(np.mean(list(found.values())))}
+
+
+def _kept(cells: AnnData, name: str, batch: str, seed: int, epochs: tuple[int, int], folder: Path) -> float:
+    """Return an accuracy from its file, where that was made with the same settings; else make it, and write it."""
+    made_with: dict[str, Any] = {
+        "model": name,
+        "rate": MODELS[name][1],
+        "network": NETWORK | {"n_latent": SIZE},
+        "epochs": list(epochs),
+        "neighbours": NEIGHBOURS,
+        "batch": batch,
+        "seed": seed,
+        "cells": cells_digest(cells, None),
+        "annotations": digest(*(texts(cells.obs[key]) for key in (BATCH, LABEL))),
+        "versions": {package: installed(package) for package in ("spinlight", "scvi-tools", "torch")},
+    }
+    path = folder / f"{'qbmvae' if name == 'QBM-VAE' else 'scvi'}-{batch}-seed{seed}.json"
+    try:
+        record = json.loads(path.read_text())
+        if record["made with"] == made_with:
+            return float(record["accuracy"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # none, or none that can be read
+    start = time.perf_counter()
+    accuracy = _accuracy(cells, name, batch, seed, epochs)
+    record = {"made with": made_with, "accuracy": accuracy, "seconds": time.perf_counter() - start}
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path) as file:
+        file.write(json.dumps(record, indent=1).encode())
+    return accuracy
 
 
 def _accuracy(cells: AnnData, name: str, batch: str, seed: int, epochs: tuple[int, int]) -> float:

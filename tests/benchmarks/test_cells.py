@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -156,6 +157,31 @@ def test_mapped_cells_get_the_label_of_their_neighbours_and_unknown_labels_do_no
     monkeypatch.setattr(cell_mapping, "MODELS", {"some": (Model, 1e-3)})
     monkeypatch.setattr(cell_mapping, "NEIGHBOURS", 1)
     assert cell_mapping._accuracy(cells, "some", "b", 0, (1, 1)) == pytest.approx(2 / 3)
+
+
+def test_a_mapping_is_done_once_for_the_same_cells_and_settings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    cells = anndata.AnnData(np.ones((4, 2), dtype=np.float32))
+    cells.obs["batch"], cells.obs["cell_type"] = list("aabb"), list("xyxy")
+    done: list[tuple[str, int]] = []
+    monkeypatch.setattr(
+        cell_mapping,
+        "_accuracy",
+        lambda cells, name, batch, seed, epochs: done.append((batch, seed)) or 0.25 * len(done),
+    )
+    arguments = (cells, "QBM-VAE", 0, (2, 1), tmp_path)
+    first = cell_mapping._accuracies(*arguments)
+    assert first == {"a": 0.25, "b": 0.5, "mean of the batches": 0.375}
+    assert cell_mapping._accuracies(*arguments) == first
+    assert len(done) == 2
+    (tmp_path / "qbmvae-a-seed0.json").write_text("{")
+    cell_mapping._accuracies(*arguments)
+    assert done[2:] == [("a", 0)]
+    relabelled = cells.copy()
+    relabelled.obs["cell_type"] = list("xxyy")
+    cell_mapping._accuracies(relabelled, *arguments[1:])
+    assert done[3:] == [("a", 0), ("b", 0)]
 
 
 @pytest.mark.parametrize(("ours", "holds"), [([0.9, 0.92], True), ([0.90, 0.93], True), ([0.5, 0.52], False)])
