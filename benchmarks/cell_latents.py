@@ -33,7 +33,7 @@ COMMON, SMALLER = 30, 10
 """The latent size that all models are compared at, and the smaller one of the Gaussian."""
 
 FEWEST_SEEDS = 3
-"""For an interval over seeds that excuses a difference; that of two is a dozen standard errors wide."""
+"""For an interval over seeds that excuses a difference; that of two is 25 standard errors wide."""
 
 OURS = "qbmvae"
 RIVALS = ("pca", "vae", "scvi", "ldvae", "scpoli", "scvi-defaults", "ldvae-defaults", "scpoli-defaults")

@@ -25,8 +25,9 @@ from spinlight._files import atomic_file
 from spinlight._threads import torch_threads
 from spinlight.cells import QBMVAE, load_dataset
 from spinlight.cells.benchmark import chosen
-from spinlight.cells.benchmark.versions import installed
+from spinlight.cells.defaults import warmup_for
 from spinlight.cells.digests import cells_digest, digest, texts
+from spinlight.cells.versions import installed
 from spinlight.training.quiet import quiet_training
 
 if TYPE_CHECKING:
@@ -123,9 +124,9 @@ def _accuracy(cells: AnnData, name: str, batch: str, seed: int, epochs: tuple[in
         scvi.settings.seed = seed
         kind.setup_anndata(reference, batch_key=BATCH)
         model = kind(reference, n_latent=SIZE, **NETWORK)
-        model.train(epochs[0], plan_kwargs={"lr": rate, "n_epochs_kl_warmup": max(1, epochs[0] // 3)}, **options)
+        model.train(epochs[0], plan_kwargs={"lr": rate, "n_epochs_kl_warmup": warmup_for(epochs[0])}, **options)
         mapped = kind.load_query_data(query, model, accelerator="cpu")
-        warmup = {"n_epochs_kl_warmup": max(1, epochs[1] // 3)}
+        warmup = {"n_epochs_kl_warmup": warmup_for(epochs[1])}
         mapped.train(epochs[1], plan_kwargs={"lr": rate, "weight_decay": 0.0} | warmup, **options)
     nearest = KNeighborsClassifier(NEIGHBOURS).fit(model.get_latent_representation(), reference.obs[LABEL].astype(str))
     labels = query.obs[LABEL].astype(str).to_numpy()

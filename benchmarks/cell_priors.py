@@ -32,8 +32,7 @@ def _log_partition(settings: Settings) -> list[Claim]:
         scvi.settings.seed = 0
         QBMVAE.setup_anndata(cells, batch_key="batch")
         model = QBMVAE(cells, n_latent=bits)
-        plan = {"n_epochs_kl_warmup": max(1, epochs // 3)}
-        model.train(epochs, accelerator="cpu", enable_progress_bar=False, plan_kwargs=plan)
+        model.train(epochs, accelerator="cpu", enable_progress_bar=False)
         prior = model.module.prior
         exact = ExactPartition().estimate(prior.machine).value
         found = [prior.estimator.estimate(prior.machine, seed=seed) for seed in range(estimates)]

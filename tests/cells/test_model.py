@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from torch import Tensor
 
 from helpers.enumeration import log_partition
 from spinlight._errors import InvalidDataError, InvalidSettingError, InvalidStateError, UnknownNameError
@@ -216,14 +217,21 @@ def test_the_prior_has_a_learning_rate_of_its_own(cells: AnnData) -> None:
 def test_adam_takes_the_same_steps_in_one_pass(cells: AnnData, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from spinlight.cells.plan import BoltzmannTrainingPlan
 
-    plan = {"optimizer": name, "weight_decay": 0.01}
-    fast = fitted(cells, epochs=2, plan_kwargs=plan)
-    assert all(group["fused"] for group in fast.trainer.optimizers[0].param_groups)
+    def learned(name: str) -> tuple[Tensor, set[bool]]:
+        """Return all parameters after 27 steps."""
+        plan = {"optimizer": name, "weight_decay": 0.1, "lr": 0.01}
+        model = fitted(cells, epochs=3, batch_size=9, plan_kwargs=plan)
+        groups = model.trainer.optimizers[0].param_groups
+        return torch.cat([each.flatten() for each in model.module.parameters()]).detach(), {
+            bool(group["fused"]) for group in groups
+        }
+
+    fast, fused = learned(name)
     monkeypatch.setattr(BoltzmannTrainingPlan, "_in_one_pass", lambda *_: None)
-    slow = fitted(cells, epochs=2, plan_kwargs=plan)
-    assert not any(group["fused"] for group in slow.trainer.optimizers[0].param_groups)
-    losses = [model.history["elbo_train"].to_numpy(dtype=float) for model in (fast, slow)]
-    np.testing.assert_allclose(*losses, rtol=1e-4)
+    (slow, plain), (other, _) = learned(name), learned({"Adam": "AdamW", "AdamW": "Adam"}[name])
+    assert (fused, plain) == ({True}, {False})
+    # Rounding grows from step to step; another rule of decay is another law.
+    assert (fast - slow).abs().mean() < 0.02 * (fast - other).abs().mean()
 
 
 def test_an_optimizer_of_the_users_own_is_left_as_it_is(cells: AnnData) -> None:

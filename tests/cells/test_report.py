@@ -19,7 +19,7 @@ METRICS: dict[str, Any] = {
     "data": {"cells": 1234, "genes": 56},
     "notes": [],
     "settings": {"seed": 0, "labels_key": "<type>"},
-    "elbo": {"train": -650.123, "held_out": None, **ERRORS},
+    "elbo": {"train": -650.123, "held_out": None, "held_out_gain": None, **ERRORS},
     "log_partition": {"value": 88.25, "standard_error": 0.0123, "method": "annealed"},
     "embeddings": {
         "QBM-VAE": {
@@ -73,7 +73,7 @@ def test_nothing_is_fetched() -> None:
 
 
 def test_notes_are_shown() -> None:
-    assert "<p>one value in column &#x27;&lt;lab&gt;&#x27;</p>" in page(notes=["one value in column '<lab>'"])
+    assert "<p>column &#x27;&lt;lab&gt;&#x27; has one value</p>" in page(notes=["column '<lab>' has one value"])
 
 
 def test_names_are_escaped() -> None:

@@ -226,7 +226,7 @@ def test_new_cells_are_of_one_kind_each_which_independent_bits_cannot_say(
     # Raised genes hold 12 / 16 of the counts of one kind; a mixture of two would have 7 / 16 twice.
     pure, of_control = ((each.max(1) > 0.6).mean() for each in (ours, theirs))
     assert pure > 0.8
-    assert np.bincount(ours.argmax(1), minlength=3).min() > 80
+    assert np.bincount(ours.argmax(1), minlength=3).min() > 80  # a third of 400, less than six standard errors below
     # Five standard errors of the difference of two shares of 400 cells.
     assert pure - of_control > 5 * np.sqrt((pure * (1 - pure) + of_control * (1 - of_control)) / 400)
 

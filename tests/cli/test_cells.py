@@ -201,3 +201,29 @@ def test_cells_are_checked_before_scvi_tools_is_imported(file: Path, tmp_path: P
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
     assert "'kind' is both the batch key and the labels key" in done.stderr
+
+
+def test_new_cells_are_embedded_into_a_fit(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cells = anndata.read_h5ad(file)
+    cells.obs["lab"] = np.where(np.arange(60) < 40, "a", "b")
+    cells[:40].copy().write_h5ad(tmp_path / "old.h5ad")
+    cells[30:].copy().write_h5ad(tmp_path / "new.h5ad")
+    keys = ["--batch-key", "lab", "--labels-key", "kind"]
+    # A fit needs batches to be told apart: these are the halves of one.
+    old = anndata.read_h5ad(tmp_path / "old.h5ad")
+    old.obs["lab"] = np.where(np.arange(40) % 2, "a", "c")
+    old.write_h5ad(tmp_path / "old.h5ad")
+    assert main(options(tmp_path / "old.h5ad", tmp_path / "fit", "--quiet", *keys)) == 0
+    embed = ["cells", "embed", "--fit", str(tmp_path / "fit"), "--data", str(tmp_path / "new.h5ad")]
+    capsys.readouterr()
+    assert main([*embed, "--out", str(tmp_path / "out"), "--epochs", "2"]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "30 cells among 40 of the fit" in printed
+    assert "known batches: a (10); new batches, trained for 2 epochs: b (20)" in printed
+    assert "of the cells with a label of the fit got it" in printed
+    assert main([*embed, "--out", str(tmp_path / "out"), "--epochs", "1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["epochs"] == 1
+    assert main([*embed, "--out", str(tmp_path / "fit")]) == 2
+    assert "folder of the fit itself" in capsys.readouterr().err
+    assert main([*embed, "--out", str(tmp_path / "other"), "--epochs", "0"]) == 2
+    assert "epochs" in capsys.readouterr().err

@@ -12,19 +12,23 @@ if TYPE_CHECKING:
     from spinlight.cells.benchmark.run import Benchmarked, benchmark_cells
     from spinlight.cells.benchmark.settings import BenchmarkSettings
     from spinlight.cells.data import load_cells, load_dataset
+    from spinlight.cells.embedding import EmbeddedCells, embed_cells
     from spinlight.cells.fit import Fitted, fit_cells
     from spinlight.cells.model import QBMVAE
-    from spinlight.cells.settings import FitSettings
+    from spinlight.cells.settings import EmbedSettings, FitSettings
     from spinlight.training.interrupts import InterruptedFitError
 
 _HOMES = {
     "QBMVAE": "spinlight.cells.model",
     "BenchmarkSettings": "spinlight.cells.benchmark.settings",
     "Benchmarked": "spinlight.cells.benchmark.run",
+    "EmbedSettings": "spinlight.cells.settings",
+    "EmbeddedCells": "spinlight.cells.embedding",
     "FitSettings": "spinlight.cells.settings",
     "Fitted": "spinlight.cells.fit",
     "InterruptedFitError": "spinlight.training.interrupts",
     "benchmark_cells": "spinlight.cells.benchmark.run",
+    "embed_cells": "spinlight.cells.embedding",
     "fit_cells": "spinlight.cells.fit",
     "load_cells": "spinlight.cells.data",
     "load_dataset": "spinlight.cells.data",
@@ -34,10 +38,13 @@ __all__ = [
     "QBMVAE",
     "BenchmarkSettings",
     "Benchmarked",
+    "EmbedSettings",
+    "EmbeddedCells",
     "FitSettings",
     "Fitted",
     "InterruptedFitError",
     "benchmark_cells",
+    "embed_cells",
     "fit_cells",
     "load_cells",
     "load_dataset",

@@ -103,7 +103,7 @@ def require_groups(cells: AnnData, use: str, key: str, *, like: object = None) -
         cells: cells by genes.
         use: of the column, for the message.
         key: the column.
-        like: one more name that the column's have to go with.
+        like: one more name, which must be of the type that the column's names have.
 
     Raises:
         InvalidDataError: such a column.
@@ -207,7 +207,7 @@ def require_counts(cells: AnnData, layer: str | None = None) -> None:
 
 
 def _checked_values(cells: AnnData, layer: str | None) -> Iterator[NDArray[Any]]:
-    """Yield the stored values of some thousand cells after the other, once they are known to be finite and not negative."""
+    """Yield the stored values, some thousand cells at a time, once they are known to be finite and not negative."""
     place, stored = _place(cells, layer), _stored(cells, layer)
     if stored is None:
         raise InvalidDataError(f"{place} is empty; raw counts are needed there")

@@ -25,16 +25,20 @@ WARMUP = 1 / 3
 """Share of the epochs over which the weight of KL rises to one."""
 
 EPOCHS, MOST_EPOCHS, FEWEST_EPOCHS = 200, 400, 20
-"""Passes over the cells of a set of middle size, and the bounds on those over others."""
+"""Passes over the cells of a set of middle size, and the most and fewest over any other."""
 
 FEW_CELLS, MANY_CELLS = 5_000, 20_000
 """Between them a set is of middle size. scVI and QBM-VAE learn 700 cells better in 400 epochs than in 200 (`'epochs-of-few/*'`)."""
 
 
 def epochs_for(cells: int) -> int:
-    """Return the passes over so many cells: over fewer than of middle size or over more, as many steps as at its ends."""
+    """Return the passes over so many cells: over a smaller or larger set as many steps as over the smallest or largest of middle size."""
     share = max(FEW_CELLS / cells, min(1.0, MANY_CELLS / cells))
     return max(FEWEST_EPOCHS, min(MOST_EPOCHS, round(EPOCHS * share)))
+
+
+EPOCHS_WORDS = f"{EPOCHS} from {FEW_CELLS:,} to {MANY_CELLS:,} cells, up to {MOST_EPOCHS} for fewer cells, down to {FEWEST_EPOCHS} for more"
+"""What `epochs_for` does, for the help of a command."""
 
 
 def warmup_for(epochs: int, share: float = WARMUP) -> int:

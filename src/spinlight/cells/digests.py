@@ -27,10 +27,18 @@ def digest(*parts: NDArray[Any] | None) -> str:
     return found.hexdigest()[:32]
 
 
-def sorted_counts(cells: AnnData, layer: str | None) -> sparse.csr_matrix:
-    """Return the counts as float32 in compressed rows, columns in order: the same numbers are the same arrays."""
-    counts = sparse.csr_matrix(counts_of(cells, layer), dtype=np.float32)
-    counts.sort_indices()
+def canonical_counts(cells: AnnData, layer: str | None) -> sparse.csr_matrix:
+    """Return a copy of the counts, float32 in compressed rows, in a form that the same numbers always have.
+
+    Columns are in order, zeros are left out, and indices have 32 bits where these suffice, whatever the cells came from.
+    """
+    counts = sparse.csr_matrix(counts_of(cells, layer), dtype=np.float32, copy=True)
+    # A conversion may share its indices with the cells, whose numbers would be sorted without them.
+    counts.indices, counts.indptr = counts.indices.copy(), counts.indptr.copy()
+    counts.sum_duplicates()
+    counts.eliminate_zeros()
+    if max(counts.nnz, *counts.shape) < 2**31:
+        counts.indices, counts.indptr = counts.indices.astype(np.int32), counts.indptr.astype(np.int32)
     return counts
 
 
@@ -41,5 +49,5 @@ def texts(values: Any) -> NDArray[np.str_]:
 
 def cells_digest(cells: AnnData, layer: str | None) -> str:
     """Return a digest of cells in memory: their counts, and the names of cells and genes."""
-    counts = sorted_counts(cells, layer)
+    counts = canonical_counts(cells, layer)
     return digest(counts.data, counts.indices, counts.indptr, texts(cells.obs_names), texts(cells.var_names))

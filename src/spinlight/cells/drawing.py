@@ -76,11 +76,17 @@ def map_with_legend(
     order = np.random.default_rng(0).permutation(len(groups))
     map_of_groups(axes, positions[order], groups[order], colours, size)
     axes.set_title(title, **TITLE)
-    if len(names) <= _MOST_IN_LEGEND:
-        for name in names:
-            axes.scatter([], [], color=colours[name], s=40, label=str(name))
-        columns = max(1, min(4, len(names), 40 // (max(len(str(name)) for name in names) + 3)))
-        axes.legend(frameon=False, fontsize=11, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=columns)
+    legend_of(axes, colours)
+
+
+def legend_of(axes: Axes, colours: dict[Any, Any]) -> None:
+    """Write the names of up to twelve groups below a map, beside their colours."""
+    if len(colours) > _MOST_IN_LEGEND:
+        return
+    for name, colour in colours.items():
+        axes.scatter([], [], color=[colour], s=40, label=str(name))
+    columns = max(1, min(4, len(colours), 40 // (max(len(str(name)) for name in colours) + 3)))
+    axes.legend(frameon=False, fontsize=11, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=columns)
 
 
 def bare(axes: Axes) -> None:

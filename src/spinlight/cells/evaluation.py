@@ -104,4 +104,4 @@ def _ilisi(embedding: NDArray[np.float32], batches: NDArray[Any] | None) -> floa
 
 def alike_note(key: str) -> str:
     """Return what a report says of a column of obs with one value."""
-    return f"one value in column {key!r}, and no scores that need several"
+    return f"column {key!r} has one value: no scores that compare several"

@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from spinlight.cells.drawing import (
     ACCENT,
+    FRAME,
     INK,
     SECOND,
     TITLE,
     bare,
     group_colours,
+    legend_of,
     light,
     map_of_groups,
     map_with_legend,
@@ -58,6 +60,36 @@ def cells_picture(
     bare(panels[-2])
     panels[-2].set_title("energy E(q)", **TITLE)
     _energies_of_groups(panels[-1], groups, energies, names, colours)
+    return png_of(figure)
+
+
+def embedded_picture(
+    title: str,
+    there: tuple[NDArray[np.floating], NDArray[Any]],
+    new: tuple[NDArray[np.floating], NDArray[Any]],
+    energies: NDArray[np.floating],
+) -> bytes:
+    """Return a PNG: the cells of a fit in the colours of their groups, new cells among them in grey and in theirs, and their energies.
+
+    Args:
+        title: what the new cells are.
+        there: positions, shape (cells, 2), and groups of the cells of the fit.
+        new: the same of the new cells, on the same map.
+        energies: of the new cells.
+    """
+    figure = new_figure(14.7, 5.0)
+    left, middle, right = figure.subplots(1, 3, width_ratios=[1.0, 1.0, 0.95])
+    sizes = [float(np.clip(9000 / len(groups), 2, 22)) for _, groups in (there, new)]
+    names = sorted({*there[1].tolist(), *new[1].tolist()})
+    colours = dict(zip(names, group_colours(len(names))))
+    map_of_groups(left, *there, colours, sizes[0])
+    left.set_title("cells of the fit", **TITLE)
+    legend_of(left, colours)
+    middle.scatter(there[0][:, 0], there[0][:, 1], c=FRAME, s=sizes[0], linewidths=0)
+    map_of_groups(middle, *new, colours, sizes[1])
+    middle.set(xlim=left.get_xlim(), ylim=left.get_ylim())
+    middle.set_title(title, **TITLE)
+    _energies_of_groups(right, new[1], energies, _by_energy(new[1], energies), colours)
     return png_of(figure)
 
 

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +31,8 @@ from spinlight.cells.evaluation import alike_note, neighbour_graph, principal_co
 from spinlight.cells.figures import cells_picture, training_picture
 from spinlight.cells.model import QBMVAE
 from spinlight.cells.report import html_report
-from spinlight.cells.settings import CLUSTERS, ENERGY, LATENT, FitSettings
+from spinlight.cells.settings import CLUSTERS, ENERGY, LATENT, EmbedSettings, FitSettings
+from spinlight.cells.versions import installed
 from spinlight.training.interrupts import InterruptedFitError
 from spinlight.training.progress import TrainingProgress, stage
 from spinlight.training.quiet import quiet_training
@@ -98,7 +98,7 @@ def fit_cells(
     """
     settings = _checked(cells, settings)
     if not overwrite:
-        _require_own_place(Path(out), cells, settings.layer)
+        require_own_place(Path(out), cells, settings.layer)
     model: QBMVAE | None = None
     files = (CELLS, PICTURE, REPORT, METRICS, f"{MODEL}/model.pt", f"{INTERRUPTED}/model.pt")
     with Results(out, files=files, folders=(MODEL, INTERRUPTED)) as results:
@@ -139,7 +139,12 @@ def _run(
         scanpy.tl.umap(graph, random_state=settings.seed)
     cells.obs[CLUSTERS] = graph.obs["leiden"].to_numpy()
     cells.obsm["X_umap"] = graph.obsm["X_umap"]
-    metrics = plain(_about(cells, settings) | measured | {"embeddings": scores, "seconds": dict(seconds)})
+    metrics = plain(
+        about(cells, settings)
+        | {"notes": _notes(cells, settings)}
+        | measured
+        | {"embeddings": scores, "seconds": dict(seconds)}
+    )
     with stage("files", progress, seconds):
         _write(results, model, cells, settings, title, metrics)
         results.commit()
@@ -155,14 +160,14 @@ def _checked(cells: AnnData, settings: FitSettings) -> FitSettings:
     return replace(settings, epochs=settings.epochs or epochs_for(cells.n_obs))
 
 
-def _require_own_place(folder: Path, cells: AnnData, layer: str | None) -> None:
+def require_own_place(folder: Path, cells: AnnData, layer: str | None) -> None:
     """Refuse a folder with the fit of other cells."""
     try:
         older = json.loads((folder / METRICS).read_text())["data"]
-        numbers, known = (older["cells"], older["genes"]), older.get("digest")
+        numbers, known = (older["cells"], older["genes"]), older["digest"]
     except (OSError, ValueError, KeyError, TypeError):
         return  # no fit, or none that can be read
-    if numbers == (cells.n_obs, cells.n_vars) and known in (None, cells_digest(cells, layer)):
+    if numbers == (cells.n_obs, cells.n_vars) and known == cells_digest(cells, layer):
         return
     raise InvalidSettingError(
         f"{folder} holds a fit of other cells ({numbers[0]} x {numbers[1]} genes; now {cells.n_obs} x {cells.n_vars}"
@@ -231,13 +236,18 @@ def _separations(cells: AnnData, settings: FitSettings) -> tuple[AnnData, dict[s
     return ours, {name: asdict(separation(graph, **groups)) for name, graph in (("QBM-VAE", ours), ("PCA", reference))}
 
 
-def _about(cells: AnnData, settings: FitSettings) -> dict[str, Any]:
+def about(cells: AnnData, settings: FitSettings | EmbedSettings) -> dict[str, Any]:
+    """Return what any metrics start with: the data, the settings and the versions that they were made with."""
     return {
         "data": {"cells": cells.n_obs, "genes": cells.n_vars, "digest": cells_digest(cells, settings.layer)},
-        "notes": [alike_note(key) for key in _keys(settings) if len(np.unique(_column(cells, key))) == 1],
         "settings": asdict(settings),
-        "versions": {name: version(name) for name in ("spinlight", "scvi-tools", "scanpy", "torch")},
+        "versions": {name: installed(name) for name in ("spinlight", "scvi-tools", "scanpy", "torch")},
     }
+
+
+def _notes(cells: AnnData, settings: FitSettings) -> list[str]:
+    keys = [key for key in (settings.batch_key, settings.labels_key) if key is not None]
+    return [alike_note(key) for key in keys if len(np.unique(_column(cells, key))) == 1]
 
 
 def _write(
@@ -255,10 +265,6 @@ def _write(
     results.write(PICTURE, picture)
     results.write(REPORT, html_report(title, metrics, pictures).encode())
     results.write_json(METRICS, metrics)
-
-
-def _keys(settings: FitSettings) -> list[str]:
-    return [key for key in (settings.batch_key, settings.labels_key) if key is not None]
 
 
 def _column(cells: AnnData, key: str) -> NDArray[Any]:

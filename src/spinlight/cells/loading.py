@@ -27,7 +27,7 @@ def mini_batches(
         model: whose loader it is.
         cells: registered with the model.
         indices: which cells, integers or a mask; all by default.
-        batch_size: cells at a time; scvi-tools' setting by default.
+        batch_size: cells at a time; by default scvi-tools' setting for cells in order, and 128 for others.
 
     Raises:
         InvalidDataError: no cell.

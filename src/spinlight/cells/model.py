@@ -107,7 +107,7 @@ class QBMVAE(
         network: what else `scvi.module.VAE` takes: `deeply_inject_covariates`, `batch_representation`, ...
 
     Raises:
-        InvalidDataError: data that the likelihood is none of.
+        InvalidDataError: values that the likelihood has no place for.
         InvalidSettingError: a number outside its domain, no prior or relaxation, a weight of labels that are not registered, or an
             argument that nobody takes.
 
@@ -177,7 +177,10 @@ class QBMVAE(
         self.init_params_ = self._get_init_params(locals())
 
     def _label_weight(self, weight: float) -> float:
-        if nonnegative_number("label_weight", weight) and self.registry_["setup_args"]["unlabeled_category"] is None:
+        if (
+            nonnegative_number("label_weight", weight)
+            and self.registry_["setup_args"].get("unlabeled_category") is None
+        ):
             raise InvalidSettingError(
                 "label_weight needs labels: setup_anndata(labels_key=..., unlabeled_category=...), the latter being what cells without "
                 "a label are called, now or in a query"
@@ -239,11 +242,11 @@ class QBMVAE(
         Args:
             adata: cells by genes.
             layer: where the raw counts are (of a normal likelihood: the log-normalised values); `X` by default.
-            batch_key: column of experimental batches; the decoder is conditioned on it.
+            batch_key: column of experimental batches; the decoder is told them, and the encoder too where `encode_covariates` says so.
             labels_key: column of labels; used by a model with `label_weight` or `dispersion="gene-label"`, and by no other.
             size_factor_key: column of size factors, which take the place of the library size.
-            categorical_covariate_keys: columns of groups that the decoder is conditioned on as well.
-            continuous_covariate_keys: columns of numbers that the decoder is conditioned on as well.
+            categorical_covariate_keys: columns of groups that are told in the same way.
+            continuous_covariate_keys: columns of numbers that are told in the same way.
             unlabeled_category: what cells without a label are called in that column.
             kwargs: scvi-tools' own, used by `load` and `load_query_data`.
 
@@ -293,14 +296,14 @@ class QBMVAE(
         Ctrl-C raises `KeyboardInterrupt` and leaves a model that can be used and saved, as it was then.
 
         Args:
-            max_epochs: passes over the data; by default 200 from 5,000 to 20,000 cells, up to 400 for fewer cells, fewer for more.
+            max_epochs: passes over the data; by default 200 from 5,000 to 20,000 cells, up to 400 for fewer, down to 20 for more.
             accelerator: "cpu", "gpu" or what else Lightning knows.
             settings: those of `scvi.model.base.UnsupervisedTrainingMixin.train` (`batch_size`, `devices`, `early_stopping`,
                 `plan_kwargs`, ...). `plan_kwargs` also takes `prior_lr` and `estimate_every`.
 
         Raises:
             InvalidSettingError: a number of epochs below one, or of cells in a mini-batch below two; or an argument that nobody takes.
-            InvalidDataError: fewer than five cells, or values from a data module that the likelihood is none of.
+            InvalidDataError: fewer than five cells, or values from a data module that the likelihood has no place for.
             InvalidStateError: training diverged, so that the loss is no number.
         """
         epochs = (
@@ -380,13 +383,14 @@ class QBMVAE(
 
     def _validate_anndata(self, adata: AnnData | None = None, copy_if_view: bool = True) -> AnnData:
         """Refuse cells that are not of the model's kind before scvi-tools' own checks: other genes or order, values that are no counts."""
+        if adata is not None:
+            require_anndata(adata)
         if adata is not None and self.adata is not None and not adata.var_names.equals(self.adata.var_names):
             raise InvalidDataError(
                 "these cells have other genes than the model was made for, or in another order; "
                 "take cells[:, model.adata.var_names]"
             )
         if adata is not None and adata is not self.adata and _get_adata_minify_type(adata) is None:
-            require_anndata(adata)
             known = self.registry_["setup_args"]
             require_columns(adata, batch_key=known["batch_key"], labels_key=known["labels_key"])
             require_covariates(

@@ -24,7 +24,8 @@ from spinlight.latent.relaxations.base import Relaxation
 class QBMVAEModule(VAE):  # type: ignore[misc]  # scvi-tools carries no types
     """p(x, z, zeta) = p(z) r(zeta | z) p(x | zeta, batch, covariates) with bits z.
 
-    q(z | x) is a product of Bernoullis, whose logits a network computes from log(1 + x); zeta is z smoothed by the relaxation.
+    q(z | x) is a product of Bernoullis, whose logits a network computes from log(1 + x), or from x of a normal likelihood, and batch
+    and covariates where it is told them; zeta is z smoothed by the relaxation.
     Encoder body, decoder and likelihoods are scvi-tools'; the latent is ours.
 
     Args:

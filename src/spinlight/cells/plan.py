@@ -71,7 +71,7 @@ class BoltzmannTrainingPlan(TrainingPlan):  # type: ignore[misc]  # scvi-tools c
         """Draw negatives of the present prior, then step as scvi-tools does.
 
         Raises:
-            InvalidDataError: values that the likelihood is none of, where they are checked.
+            InvalidDataError: values that the likelihood has no place for, where they are checked.
         """
         if self.check_values:
             require_mini_batch(batch[REGISTRY_KEYS.X_KEY], counts=self.module.gene_likelihood != "normal")
@@ -100,7 +100,7 @@ class BoltzmannTrainingPlan(TrainingPlan):  # type: ignore[misc]  # scvi-tools c
             self._estimate_quickly()
 
     def on_train_epoch_end(self) -> None:
-        """Log log Z with its error; refuse to go on without a loss.
+        """Log log Z with its error, and refuse to go on with a loss that is no number.
 
         Raises:
             InvalidStateError: a loss that is no number.

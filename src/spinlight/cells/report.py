@@ -62,7 +62,7 @@ _ONE_FIT = "One fit with one seed tells no winner: spinlight cells benchmark com
 
 def rising_sentence(elbo: Mapping[str, Any]) -> str:
     """Return that the held-out ELBO had not come to its end when the training had, where that is so; else nothing."""
-    gain, value = elbo.get("held_out_gain"), elbo["held_out"]
+    gain, value = elbo["held_out_gain"], elbo["held_out"]
     if gain is None or value is None or gain <= _LEVEL * abs(value):
         return ""
     return (

@@ -1,4 +1,4 @@
-"""Methods that take what a method of scvi-tools takes, and say so to `help` and to completion."""
+"""Methods that take what a method of scvi-tools takes: they say so to `help` and to completion, and refuse what nobody takes."""
 
 from __future__ import annotations
 
@@ -31,14 +31,19 @@ def require_known(what: str, given: Iterable[str], *functions: Callable[..., Any
     """Refuse names that none of the functions takes, which scvi-tools and Lightning would hand on to the last of them.
 
     Args:
-        what: has these arguments, for the message.
+        what: whose arguments they are, for the message.
         given: names.
         functions: that take them in the end.
 
     Raises:
         InvalidSettingError: an unknown name.
     """
-    known = {name for function in functions for name in inspect.signature(function).parameters}
+    known = {
+        name
+        for function in functions
+        for name, parameter in inspect.signature(function).parameters.items()
+        if name != "self" and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    }
     for name in given:
         if name not in known:
             close = difflib.get_close_matches(name, known, 1)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spinlight._errors import InvalidSettingError
+from spinlight.cells.defaults import EPOCHS_WORDS
 from spinlight.cli.benchmark import benchmark
 from spinlight.cli.outcome import outcome
 from spinlight.cli.progress import epochs_shown
@@ -50,9 +51,7 @@ def fit(
     layer: Annotated[str | None, typer.Option(help="Layer that holds the raw counts; X by default.")] = None,
     epochs: Annotated[
         int | None,
-        typer.Option(
-            help="Passes over the data; by default 200 from 5,000 to 20,000 cells, up to 400 for fewer cells, fewer for more."
-        ),
+        typer.Option(help=f"Passes over the data; by default {EPOCHS_WORDS}."),
     ] = None,
     latent: Annotated[int | None, typer.Option(help="Latent bits; those of QBMVAE by default.")] = None,
     seed: Annotated[
@@ -145,3 +144,79 @@ def _elbo_line(metrics: Mapping[str, Any]) -> str:
         f"standard error of the ELBO {elbo['standard_error']:.2g}, of log Z and of {elbo['draws']} draws per cell; "
         "the choice of cells and of the seed is not included"
     )
+
+
+@app.command(epilog="Example: spinlight cells embed --fit runs/pbmc68k --data new.h5ad --out runs/new")
+def embed(
+    fit: Annotated[Path, typer.Option(help="Folder of a fit, as spinlight cells fit leaves it.")],
+    data: Annotated[Path, typer.Option(help="The new cells: an .h5ad file of raw counts.")],
+    out: Annotated[Path, typer.Option(help="Folder for the results; made if need be.")],
+    batch_key: Annotated[
+        str | None, typer.Option(help="Column of obs with the batches of the new cells; that of the fit by default.")
+    ] = None,
+    layer: Annotated[str | None, typer.Option(help="Layer that holds the raw counts; X by default.")] = None,
+    epochs: Annotated[
+        int, typer.Option(help="Passes over cells of batches that the fit did not have; others are not trained on.")
+    ] = 100,
+    seed: Annotated[int, typer.Option(help="Of training and map; below 2^32.")] = 0,
+    threads: Annotated[int, typer.Option(help="Threads of torch.")] = 1,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace results of other cells in that folder.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar and no table.")] = False,
+) -> None:
+    """Give new cells a place among those of a fit; write latent, energies and labels of neighbours (.h5ad), picture and metrics.
+
+    Cells of batches that the fit knows are encoded as they are; for new batches their weights are trained (scArches).
+    """
+    with outcome():
+        from spinlight.cells.checks import require_counts
+        from spinlight.cells.data import load_cells
+        from spinlight.cells.settings import EmbedSettings
+
+        settings = EmbedSettings(layer=layer, batch_key=batch_key, epochs=epochs, seed=seed, threads=threads)
+        cells = load_cells(data)
+        require_counts(cells, layer)
+        # After what can be checked without: scvi-tools takes seconds to import.
+        from spinlight.cells.embedding import embed_cells
+
+        shown = epochs_shown(quiet or as_json)
+        found = embed_cells(cells, fit, out, settings, title=data.stem, progress=shown, overwrite=overwrite)
+        if as_json:
+            print(json.dumps(found.metrics, indent=2, allow_nan=False))
+        elif not quiet:
+            _print_embedded(data.stem, found.metrics, found.files)
+
+
+def _print_embedded(name: str, metrics: Mapping[str, Any], files: Sequence[Path]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    console.print(
+        f"[bold]{name}[/bold]: {metrics['data']['cells']:,} cells among {metrics['fit']['cells']:,} of the fit"
+    )
+    for note in metrics["notes"]:
+        console.print(note, highlight=False)
+    if metrics["batches"] is not None:
+        console.print(_batches_line(metrics), highlight=False)
+    energy = metrics["energy"]
+    console.print(f"mean energy {energy['mean']:.2f}, of the fit's cells {energy['of the fit']:.2f}", highlight=False)
+    if metrics["labels"] is not None:
+        table = Table("label of the neighbours", "cells", "share of neighbours with it", box=None, padding=(0, 2, 0, 0))
+        for label, found in metrics["labels"]["given"].items():
+            table.add_row(label, f"{found['cells']:,}", f"{found['share']:.2f}")
+        console.print(table)
+        if (accuracy := metrics["labels"].get("accuracy")) is not None:
+            console.print(f"{accuracy:.3f} of the cells with a label of the fit got it", highlight=False)
+    for path in files:
+        console.print(f"  {path}", highlight=False)
+
+
+def _batches_line(metrics: Mapping[str, Any]) -> str:
+    parts = []
+    for part, words in (("known", "known batches"), ("new", f"new batches, trained for {metrics['epochs']} epochs")):
+        if names := metrics["batches"][part]:
+            parts.append(f"{words}: {', '.join(f'{name} ({count:,})' for name, count in names.items())}")
+    return "; ".join(parts)

@@ -26,7 +26,7 @@ METROPOLIS, HEAT_BATH = cpu.METROPOLIS, cpu.HEAT_BATH
 Edges = cpu.Edges
 
 _INLINE_VISIT_COST = 2_000_000
-"""Runs cheaper than this many vector operations (about a millisecond) stay in the calling thread; threads cost .4 ms."""
+"""Runs cheaper than this many vector operations stay in the calling thread: they take a millisecond, starting threads .4 ms."""
 
 _POLL_SECONDS = 0.05
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -105,29 +105,45 @@ class BoltzmannPrior(Prior):
         self._negative: _Rows | None = None
         self._kept: _Kept | None = None
         self._built: tuple[list[Tensor], Ising] | None = None
+        self._latest: tuple[Witnesses, Ising, PartitionRatio] | None = None
 
     @property
     def log_partition(self) -> LogPartition:
         """Log Z of the machine as it is now: the last estimate, followed to the present parameters."""
-        return self._present.follow(self._problem())
+        kept, problem = self._present, self._problem()
+        return kept.followed(self._ratio(kept, problem))
 
     def advance(self) -> None:
         """Take the next negatives, of the machine as it is now, and move the witnesses on if need be; once before each training step."""
-        self._kept = self._present.advanced(self._problem(), self.witness_sweeps)
-        self._negative = self._drawn()
+        kept, problem = self._present, self._problem()
+        kept, ratio = replace(kept, steps=kept.steps + 1), self._ratio(kept, problem)
+        if ratio.effective < _EFFECTIVE_SHARE:
+            kept = kept.moved(problem, kept.followed(ratio), self.witness_sweeps)
+        self._kept, self._negative = kept, self._drawn()
 
     def estimate(self, estimator: PartitionEstimator | None = None) -> LogPartition:
         """Estimate log Z anew, by the prior's own estimator or another one, and go on from there.
+
+        The witnesses are moved to the machine as it is now; where too few of them count there, others take their place.
 
         Law:
             Each call has a seed of its own, so that repeated estimates are independent.
         """
         kept, problem = self._present, self._problem()
-        known = self._estimated(self.estimator if estimator is None else estimator)
-        if math.isnan(kept.ratio(problem).error):  # another machine: nothing leads there from these witnesses
-            kept = self._from_here(problem, known, derive_seed(derive_seed(self._seed, 1), self._estimates))
-        self._kept = kept.moved(problem, known, self.witness_sweeps)
+        known, ratio = self._estimated(self.estimator if estimator is None else estimator), self._ratio(kept, problem)
+        if ratio == UNCHANGED:
+            self._kept = replace(kept, known=known)
+        elif math.isnan(ratio.error):
+            self._kept = self._from_here(problem, known, derive_seed(derive_seed(self._seed, 1), self._estimates))
+        else:
+            self._kept = kept.moved(problem, known, self.witness_sweeps)
         return known
+
+    def _ratio(self, kept: _Kept, problem: Ising) -> PartitionRatio:
+        """Return how log Z of `problem` differs from what is known, computed once for the same witnesses and problem."""
+        if self._latest is None or self._latest[0] is not kept.witnesses or self._latest[1] is not problem:
+            self._latest = kept.witnesses, problem, kept.witnesses.ratio(problem)
+        return self._latest[2]
 
     @property
     def _present(self) -> _Kept:
@@ -137,7 +153,7 @@ class BoltzmannPrior(Prior):
         return self._kept
 
     def _from_here(self, problem: Ising, known: LogPartition, seed: int) -> _Kept:
-        return _Kept(Witnesses.of(problem, self.witnesses, seed), known, problem)
+        return _Kept(Witnesses.of(problem, self.witnesses, seed), known)
 
     def _drawn(self) -> _Rows:
         """Return the next negatives. Those that go on from rows of data, as block Gibbs does at first, get rows of the machine."""
@@ -249,37 +265,25 @@ def _same(one: Tensor, other: Tensor) -> bool:
 _FOLLOWED = ", followed by importance ratios"
 
 _EFFECTIVE_SHARE = 0.8
-"""Of the witnesses, below which they are resampled: after as many steps again, in the same direction, it would be a half."""
+"""Of the witnesses, below which they are resampled: the variance of the weights, .25 then, grows as the square of the steps."""
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class _Kept:
     """What outlives a training step beside the negatives: states that follow log Z, and log Z of the problem they belong to.
 
     Args:
         witnesses: the states.
         known: log Z of their problem.
-        problem: theirs; None where it was not saved.
         steps: training steps since they belong to it.
     """
 
     witnesses: Witnesses
     known: LogPartition
-    problem: Ising | None = None
     steps: int = 0
-    _latest: tuple[Ising, PartitionRatio] | None = None
 
-    def ratio(self, problem: Ising) -> PartitionRatio:
-        """Return how log Z of `problem` differs from what is known; computed once for the problem that was asked for last."""
-        if problem is self.problem:
-            return UNCHANGED
-        if self._latest is None or self._latest[0] is not problem:
-            self._latest = problem, self.witnesses.ratio(problem)
-        return self._latest[1]
-
-    def follow(self, problem: Ising) -> LogPartition:
-        """Return log Z of `problem`; errors of the ratios are added, an upper bound where chains are correlated."""
-        ratio = self.ratio(problem)
+    def followed(self, ratio: PartitionRatio) -> LogPartition:
+        """Return log Z of a problem by its ratio; errors of ratios are added, an upper bound where chains are correlated."""
         if ratio == UNCHANGED:
             return self.known
         return LogPartition(
@@ -290,19 +294,10 @@ class _Kept:
             method=self.known.method.removesuffix(_FOLLOWED) + _FOLLOWED,
         )
 
-    def advanced(self, problem: Ising, sweeps: int) -> _Kept:
-        """Return this after one more training step, with witnesses that enough of them still count."""
-        self.steps += 1
-        if self.ratio(problem).effective >= _EFFECTIVE_SHARE:
-            return self
-        return self.moved(problem, self.follow(problem), sweeps)
-
     def moved(self, problem: Ising, known: LogPartition, sweeps: int) -> _Kept:
-        """Return witnesses of `problem`, whose log Z is known; they walk as long as they would have step by step."""
-        if self.ratio(problem) == UNCHANGED:
-            return _Kept(self.witnesses, known, problem, self.steps)
+        """Return witnesses of another problem, whose log Z is known; they walk as long as they would have, step by step."""
         witnesses = self.witnesses.carried(problem).walked(problem, max(1, self.steps) * sweeps)
-        return _Kept(witnesses, known, problem)
+        return _Kept(witnesses, known)
 
     def state(self) -> dict[str, Any]:
         """Return plain values and tensors, which `torch.load(weights_only=True)` reads."""
@@ -312,4 +307,4 @@ class _Kept:
     def from_state(state: Mapping[str, Any]) -> _Kept:
         """Return what `state` described."""
         witnesses, known = Witnesses.from_state(state["witnesses"]), LogPartition(**state["known"])
-        return _Kept(witnesses, known, steps=state.get("steps", 0))
+        return _Kept(witnesses, known, state["steps"])

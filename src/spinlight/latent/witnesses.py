@@ -40,7 +40,7 @@ class Witnesses:
 
     Args:
         spins: -1/+1, int8, shape (chains, sites), on the CPU.
-        energies: E(s) of the problem that `log_ratio` starts from; float64, shape (chains,).
+        energies: E(s) of the problem that `ratio` starts from; float64, shape (chains,).
         seed: names the random streams.
         sweeps: Gibbs sweeps done so far.
     """

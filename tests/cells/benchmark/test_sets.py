@@ -83,7 +83,7 @@ def test_a_column_with_one_value_gives_no_groups_and_says_so(cells: AnnData) -> 
     cells.obs["batch"] = "only"
     data = prepared(cells, **KEYS)
     assert data.batches is None
-    assert data.notes == ("one value in column 'batch', and no scores that need several",)
+    assert data.notes == ("column 'batch' has one value: no scores that compare several",)
 
 
 def test_a_key_that_no_set_has_is_refused(cells: AnnData) -> None:
@@ -118,4 +118,6 @@ def test_orders_are_numbers_ordered_categories_or_stated_names(cells: AnnData) -
 def test_names_without_an_order_are_refused_and_without_two_places_are_none(cells: AnnData) -> None:
     with pytest.raises(InvalidSettingError, match="state the order of its names"):
         prepared(cells, order_key="kind")
-    assert prepared(cells, order_key="kind", order=(("kind 1",), ("elsewhere",))).order is None
+    data = prepared(cells, order_key="kind", order=(("kind 1",), ("elsewhere",)))
+    assert data.order is None
+    assert data.notes == ("fewer than two places of the order in column 'kind', and no scores that need one",)

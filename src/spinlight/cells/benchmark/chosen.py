@@ -3,7 +3,7 @@
 The best of eight for each model by `benchmarks/cells.py --rows 'tuning/*'`, and of five sizes by `'sizes/*'`, on `immune_pbmc_4batch`
 alone; they apply to all sets.
 
-Changing a number here makes a new result of every trial that it enters; see `grid.fit_key`.
+Changing a number here makes a new result of every trial that it enters; see `grid.Trial.fit_key`.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ _SCVI_DEFAULTS: dict[str, Any] = {"use_batch_norm": "both", "use_layer_norm": "n
 
 
 def network(chosen: Chosen) -> dict[str, Any]:
-    """Return what scvi-tools' models call these hyperparameters; nothing where they are its defaults."""
+    """Return what scvi-tools' models call these hyperparameters; of normalisation and encoder, what differs from its defaults."""
     settings: dict[str, Any] = {
         "n_hidden": chosen.hidden,
         "n_layers": chosen.layers,

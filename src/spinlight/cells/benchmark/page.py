@@ -38,7 +38,7 @@ def benchmark_page(summary: Part, sets: Sequence[CellSet], trials: Sequence[Tria
     )
 
 
-_TWO_SEEDS = " Two seeds leave intervals a dozen standard errors wide, in which everything is a tie: take five."
+_TWO_SEEDS = " Two seeds leave intervals 25 standard errors wide, in which everything is a tie: take five."
 
 
 def interval_text(part: Part | None, *, digits: int = 3, seeds: bool = True) -> str:

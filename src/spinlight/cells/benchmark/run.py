@@ -82,7 +82,7 @@ def benchmark_cells(
 
     Raises:
         InvalidDataError, UnknownNameError, InvalidSettingError: before anything is computed; data that are no counts, a key that no
-            set has, a size that a model cannot have, a folder that cannot be written to.
+            set has, a size that a model cannot have, a folder that cannot be written to, or in which another benchmark is running.
     """
     sets = prepare_sets(sources, settings)
     trials = plan_trials(sets, models_named(settings.models), settings)
@@ -116,18 +116,20 @@ def _alone(folder: Path) -> Iterator[None]:
     if fcntl is None:
         yield
         return
-    place = os.open(folder, os.O_RDONLY)
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(place)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
         raise InvalidSettingError(
             f"another benchmark is running in {folder.parent}; wait for its end, or choose another folder"
         ) from error
+    except OSError:
+        pass  # a file system without locks
     try:
         yield
     finally:
-        os.close(place)
+        os.close(descriptor)
 
 
 def _run(pending: Sequence[Trial], store: Store, shown: Shown, interrupts: Interrupts) -> None:

@@ -14,7 +14,7 @@ from spinlight._errors import InvalidDataError, InvalidSettingError, UnknownName
 from spinlight.cells.benchmark.models.base import BATCH
 from spinlight.cells.benchmark.settings import BenchmarkSettings
 from spinlight.cells.checks import require_cells
-from spinlight.cells.digests import digest, sorted_counts, texts
+from spinlight.cells.digests import canonical_counts, digest, texts
 from spinlight.cells.evaluation import alike_note
 
 if TYPE_CHECKING:
@@ -97,18 +97,18 @@ def _prepared(name: str, source: AnnData, settings: BenchmarkSettings) -> CellSe
     cells = _seen(source, settings.layer, batches)
     wanted = {"batch": settings.batch_key, "labels": settings.labels_key, "order": settings.order_key}
     missing = [key for use, key in wanted.items() if key is not None and present[use] is None]
-    found = {"batch": batches, "labels": labels, "order": order}
-    alike = [key for use, key in present.items() if key is not None and found[use] is None]
+    grouped = ((present["batch"], batches), (present["labels"], labels))
+    notes = [f"no column {key!r}, and no scores that need it" for key in missing]
+    notes += [alike_note(key) for key, groups in grouped if key is not None and groups is None]
+    if present["order"] is not None and order is None:
+        notes.append(f"fewer than two places of the order in column {present['order']!r}, and no scores that need one")
     return CellSet(
         name=name,
         cells=cells,
         labels=labels,
         batches=batches,
         order=order,
-        notes=(
-            *(f"no column {key!r}, and no scores that need it" for key in missing),
-            *map(alike_note, alike),
-        ),
+        notes=tuple(notes),
         data_key=digest(cells.X.data, cells.X.indices, cells.X.indptr, texts(cells.var_names), batches),
         known_key=digest(labels, batches, order),
     )
@@ -116,7 +116,9 @@ def _prepared(name: str, source: AnnData, settings: BenchmarkSettings) -> CellSe
 
 def _seen(source: AnnData, layer: str | None, batches: NDArray[np.str_] | None) -> AnnData:
     anndata = require_extra("anndata", "cells")
-    cells: AnnData = anndata.AnnData(sorted_counts(source, layer), obs=source.obs[[]].copy(), var=source.var[[]].copy())
+    cells: AnnData = anndata.AnnData(
+        canonical_counts(source, layer), obs=source.obs[[]].copy(), var=source.var[[]].copy()
+    )
     if batches is not None:
         cells.obs[BATCH] = batches
         cells.obs[BATCH] = cells.obs[BATCH].astype("category")

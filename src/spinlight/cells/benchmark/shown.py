@@ -15,7 +15,7 @@ class Shown:
     """A line that moves on by one for each trial, or nothing where there is no display.
 
     Args:
-        progress: the display, already running.
+        progress: the display.
         total: trials in all.
         done: of these, how many are there already.
     """

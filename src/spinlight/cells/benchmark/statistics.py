@@ -109,12 +109,12 @@ def ranking(values: Mapping[str, Mapping[int, float]], better: int) -> list[list
         better: 1 where more is better, -1 where less is.
 
     Returns:
-        None where a model has fewer than two seeds in common with a group's best, so that nothing can be told.
+        None where the models have fewer than two seeds in common, so that nothing can be told.
     """
     # Means over different seeds say nothing of each other: where a fit failed, all models are ranked without its seed.
     common = set.intersection(*(set(by_seed) for by_seed in values.values())) if values else set()
     values = {name: {seed: by_seed[seed] for seed in sorted(common)} for name, by_seed in values.items()}
-    if not common:
+    if len(common) < 2:
         return None
     left = sorted(values, key=lambda name: -better * float(np.mean(list(values[name].values()))))
     groups = []
@@ -123,11 +123,10 @@ def ranking(values: Mapping[str, Mapping[int, float]], better: int) -> list[list
         group = [best]
         for name in others:
             difference = paired_difference(values[best], values[name])
-            tied = None if difference is None else difference.interval.includes_zero
-            if difference is None or tied is None:
+            if difference is None:
                 return None
             largest = max(abs(value) for one in (best, name) for value in values[one].values())
-            if tied or abs(difference.interval.mean) <= _EQUAL * largest:
+            if difference.interval.includes_zero or abs(difference.interval.mean) <= _EQUAL * largest:
                 group.append(name)
         groups.append(group)
         left = [name for name in left if name not in group]

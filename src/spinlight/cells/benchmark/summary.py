@@ -89,7 +89,6 @@ def set_summary(data: CellSet, contenders: Sequence[Contender]) -> dict[str, Any
             and (groups := _ranking(contenders, metric.key, metric.better))
         },
         "pairs": {metric: _pairs(contenders, metric) for metric in HEADLINES},
-        "against_best": _against_best(contenders),
         "held_out_pairs": _likelihood_pairs(contenders),
     }
 
@@ -139,18 +138,6 @@ def _pair(values: Mapping[str, Mapping[int, float]], one: str, other: str) -> di
         "t_p": difference.t_p,
         "wilcoxon_p": difference.wilcoxon_p,
     }
-
-
-def _against_best(contenders: Sequence[Contender]) -> dict[str, list[dict[str, Any]]]:
-    """Return, for every metric, the differences of the model with the best mean and all others."""
-    found = {}
-    for metric in METRICS:
-        values = _measured(contenders, metric.key)
-        if len(values) < 2 or not metric.better or metric.key == "held_out":
-            continue
-        best = max(values, key=lambda name: metric.better * float(np.mean(list(values[name].values()))))
-        found[metric.key] = [row for other in values if other != best and (row := _pair(values, best, other))]
-    return found
 
 
 def _likelihood_pairs(contenders: Sequence[Contender]) -> list[dict[str, Any]]:

@@ -18,8 +18,8 @@ from spinlight.cells.benchmark.scores.scoring import Scores, score_latent
 from spinlight.cells.benchmark.sets import CellSet
 from spinlight.cells.benchmark.shown import Shown
 from spinlight.cells.benchmark.store import Record, Store
-from spinlight.cells.benchmark.versions import installed
 from spinlight.cells.evaluation import principal_components
+from spinlight.cells.versions import installed
 from spinlight.training.quiet import quiet_training
 
 PACKAGES = ("spinlight", "torch", "scvi-tools", "scanpy", "scib-metrics", "anndata", "scikit-learn", "scarches")

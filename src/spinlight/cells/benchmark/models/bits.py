@@ -19,7 +19,7 @@ from spinlight.cells.benchmark.chosen import (
     warmup_epochs,
 )
 from spinlight.cells.benchmark.models.base import BATCH, Embedded, Embedding, FitTask, HeldOut
-from spinlight.cells.benchmark.versions import installed
+from spinlight.cells.versions import installed
 
 if TYPE_CHECKING:
     from anndata import AnnData

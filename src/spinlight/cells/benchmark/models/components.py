@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from spinlight.cells.benchmark.chosen import PCA_SIZE
 from spinlight.cells.benchmark.models.base import Embedded, Embedding, FitTask
-from spinlight.cells.benchmark.versions import installed
 from spinlight.cells.evaluation import principal_components
+from spinlight.cells.versions import installed
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -20,7 +20,7 @@ from spinlight._checks import require_extra
 from spinlight._errors import MissingExtraError
 from spinlight.cells.benchmark.chosen import BATCH_SIZE, ChosenPoli, hyperparameters, warmup_epochs
 from spinlight.cells.benchmark.models.base import BATCH, Embedded, FitTask, PackageModel
-from spinlight.cells.benchmark.versions import installed
+from spinlight.cells.versions import installed
 
 if TYPE_CHECKING:
     from anndata import AnnData

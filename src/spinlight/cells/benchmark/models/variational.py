@@ -19,8 +19,8 @@ from spinlight.cells.benchmark.chosen import (
     warmup_epochs,
 )
 from spinlight.cells.benchmark.models.base import BATCH, Embedded, FitTask, HeldOut, PackageModel
-from spinlight.cells.benchmark.versions import installed
 from spinlight.cells.evaluation import log_normalized
+from spinlight.cells.versions import installed
 
 if TYPE_CHECKING:
     from anndata import AnnData
