@@ -157,10 +157,15 @@ def _integration(each: Set, found: Mapping[str, Contender]) -> Iterator[Row]:
     """Yield how far ours is above the best other model by scIB total, at the common and at the chosen sizes."""
     for words, ours, others in _contests(found):
         values = {name: found[name].values.get("scib_total", {}) for name in (ours, *others)}
-        if not values[ours]:
-            continue  # a set with one batch, or without labels
-        complete = {name: by_seed for name, by_seed in values.items() if len(by_seed) >= len(values[ours])}
-        means = {name: _mean(by_seed) for name, by_seed in complete.items()}
+        values = {name: by_seed for name, by_seed in values.items() if by_seed}
+        if len(values) < 2 or ours not in values:
+            continue  # a set with one batch, or without labels; or nothing to compare with, which `_failures` counts
+        # Where a fit failed, all are compared without its seed: means over other seeds say nothing of each other.
+        common = set.intersection(*(set(by_seed) for by_seed in values.values()))
+        values = {name: {seed: by_seed[seed] for seed in sorted(common)} for name, by_seed in values.items()}
+        if not common:
+            continue
+        means = {name: _mean(by_seed) for name, by_seed in values.items()}
         best = max((name for name in others if name in means), key=means.__getitem__)
         difference = paired_difference(values[ours], values[best])
         if difference is not None:

@@ -4,7 +4,7 @@ Each batch in turn is left out, and mapped afterwards onto the model of the othe
 al., Nature Biotechnology 40 (2022) 121): only the weights of the new batch are trained. Its cells get the label that most of their
 15 nearest reference cells have. scVI goes the same way: the same network, with the settings that scArches recommends, the same
 epochs and latent size. Cells whose label no reference cell has are left out of the accuracy, of both. Finished fits are kept in
-`runs/cells-mapping`, and an interrupted run goes on from there.
+`runs/cells-mapping`, and an interrupted run goes on from there; delete them after a change of the model's code.
 """
 
 from __future__ import annotations

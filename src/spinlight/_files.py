@@ -8,14 +8,19 @@ import secrets
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spinlight._errors import FileFormatError
+from spinlight._errors import FileFormatError, InvalidSettingError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 
 @contextmanager
@@ -40,6 +45,34 @@ def require_writable(path: str | os.PathLike[str]) -> None:
     draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     _opened(draft, target).close()
     draft.unlink()
+
+
+@contextmanager
+def alone_in(folder: Path, what: str) -> Iterator[None]:
+    """Refuse a second process that writes into one folder, where it would overwrite the files of the first; a killed one bars nobody.
+
+    Args:
+        folder: it is there.
+        what: of what there can be one, for the message.
+
+    Raises:
+        InvalidSettingError: another one is running there.
+    """
+    if fcntl is None:
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a file system without locks
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise InvalidSettingError(
+                    f"another {what} is running in {folder}; wait for its end, or choose another folder"
+                ) from error
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _opened(draft: Path, target: Path) -> IO[bytes]:

@@ -79,6 +79,25 @@ def test_first_means_the_highest_mean_and_elsewhere_a_tie_will_do(ours: float, f
     assert rows(found, OTHER)["scIB total, size 30, above scvi 30"] is elsewhere
 
 
+def test_where_a_fit_failed_all_models_are_compared_without_its_seed() -> None:
+    seeds = {
+        "qbmvae 30": {0: 0.60, 1: 0.61, 2: 0.61, 3: 0.61, 4: 0.61},
+        "scvi 30": {0: 0.70, 1: 0.71, 2: 0.72, 3: 0.71},
+        "pca 30": {0: 0.4, 1: 0.4, 2: 0.4, 3: 0.4, 4: 0.9},
+        "ldvae 30": {},
+    }
+    found = {name: contender(name, []) for name in seeds}
+    for name, by_seed in seeds.items():
+        found[name].values["scib_total"] = dict(by_seed)
+    (row, (mean, *_, means), _), _ = cell_latents._integration(FIRST, found)  # the chosen size is the common one
+    assert row.endswith("above scvi 30")
+    assert mean == pytest.approx(-0.1025)
+    assert means == pytest.approx({"qbmvae 30": 0.6075, "scvi 30": 0.71, "pca 30": 0.4})
+    for name in ("scvi 30", "pca 30"):
+        found[name].values["scib_total"] = {}
+    assert not list(cell_latents._integration(FIRST, found))
+
+
 def test_two_seeds_excuse_nothing() -> None:
     found = {each.name: each for each in (contender("qbmvae 30", [0.69, 0.72]), contender("scvi 30", [0.71, 0.72]))}
     assert not rows(found, OTHER)["scIB total, size 30, above scvi 30"]

@@ -227,6 +227,41 @@ def test_as_many_other_cells_are_other_cells(make_cells: Callable[..., AnnData],
     fit(cells, tmp_path, epochs=2)  # the same cells, otherwise
 
 
+def test_a_second_fit_in_one_folder_is_refused(cells: AnnData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from spinlight.cells import fit as module
+
+    refused: list[str] = []
+    measured = module._likelihoods
+
+    def while_running(model: Any) -> Any:
+        with pytest.raises(InvalidSettingError, match="another fit is running in"):
+            fit(cells, tmp_path, epochs=1)
+        refused.append("yes")
+        return measured(model)
+
+    monkeypatch.setattr(module, "_likelihoods", while_running)
+    fit(cells, tmp_path, epochs=1)
+    assert refused == ["yes"]
+
+
+def test_a_fit_of_other_cells_that_ended_in_between_stays(
+    make_cells: Callable[..., AnnData], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from spinlight.cells import fit as module
+
+    checked = module.require_own_place
+
+    def then_another_fit_ends(folder: Path, cells: AnnData, layer: str | None) -> None:
+        checked(folder, cells, layer)
+        if not folder.exists():
+            monkeypatch.setattr(module, "require_own_place", checked)
+            fit(make_cells(60), folder, epochs=1)
+
+    monkeypatch.setattr(module, "require_own_place", then_another_fit_ends)
+    with pytest.raises(InvalidSettingError, match="60 x 24 genes; now 90 x 24"):
+        fit(make_cells(90), tmp_path / "out", epochs=1)
+
+
 def interrupt(*_: Any, **__: Any) -> None:
     raise KeyboardInterrupt
 

@@ -445,6 +445,31 @@ def test_cells_that_no_training_can_use_are_refused(make_cells: Callable[..., An
         model.get_latent_representation(indices=[])
 
 
+@pytest.mark.parametrize("indices", [[90], [-91], [True, False], [0.5], [[0, 1]], "first", 3], ids=str)
+def test_indices_that_are_no_cells_are_refused(model: QBMVAE, indices: Any) -> None:
+    with pytest.raises(InvalidSettingError, match="indices must be a list of integers below 90"):
+        model.get_latent_representation(indices=indices)
+
+
+def test_no_cell_at_a_time_is_refused(model: QBMVAE) -> None:
+    with pytest.raises(InvalidSettingError, match="batch_size"):
+        model.get_cell_energy(batch_size=0)
+
+
+def test_columns_that_are_no_groups_are_refused(cells: AnnData) -> None:
+    from spinlight.cells import QBMVAE
+
+    several, lists = cells.copy(), cells.copy()
+    several.obs = several.obs.set_axis(["kind", "kind"], axis=1)
+    with pytest.raises(InvalidDataError, match="'kind' is the name of several columns of obs"):
+        QBMVAE.setup_anndata(several, batch_key="kind")
+    lists.obs["batch"] = [[1]] * lists.n_obs
+    with pytest.raises(InvalidDataError, match="holds values that are no names"):
+        QBMVAE.setup_anndata(lists, batch_key="batch")
+    with pytest.raises(InvalidSettingError, match="categorical covariates name a column twice: kind, kind"):
+        QBMVAE.setup_anndata(cells, categorical_covariate_keys=["kind", "kind"])
+
+
 def test_names_of_groups_are_of_one_type(make_cells: Callable[..., AnnData]) -> None:
     from spinlight.cells import QBMVAE
 

@@ -177,7 +177,67 @@ def test_arguments_that_nobody_takes_are_refused_at_once(cells: AnnData) -> None
         model.train(max_epoch=3)
     with pytest.raises(InvalidSettingError, match="plan_kwargs of train has no argument 'learning_rate'"):
         model.train(1, plan_kwargs={"learning_rate": 0.1})
+    with pytest.raises(InvalidSettingError, match="plan_kwargs of train has no argument 'kl_weight'"):
+        model.train(1, plan_kwargs={"kl_weight": 3.0})  # the plan has one of its own
+    with pytest.raises(InvalidSettingError, match="plan_kwargs of train has no argument 'lrr'"):
+        model.train(1, plan_config={"lrr": 1.0})
+    with pytest.raises(InvalidSettingError, match="must be a dictionary, got 3"):
+        model.train(1, plan_kwargs=3)
+    with pytest.raises(InvalidSettingError, match="QBMVAE has no argument 'network'"):
+        QBMVAE(cells, network={})
+    with pytest.raises(InvalidSettingError, match="train has no argument 'settings'"):
+        model.train(1, settings={})
     assert not model.history
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, (3, None, 1e-3)),
+        ({"plan_config": {"n_epochs_kl_warmup": 1, "lr": 5e-3}}, (1, None, 5e-3)),
+        ({"plan_config": {"lr": 5e-3}, "plan_kwargs": {"lr": 2e-3, "n_epochs_kl_warmup": 2}}, (2, None, 2e-3)),
+        ({"plan_kwargs": {"n_steps_kl_warmup": 7}}, (None, 7, 1e-3)),
+    ],
+    ids=["nothing", "config", "both", "steps"],
+)
+def test_settings_of_the_plan_are_those_that_were_given(
+    model: QBMVAE, settings: dict[str, Any], expected: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from spinlight.cells import QBMVAE
+    from spinlight.cells.plan import BoltzmannTrainingPlan
+    from spinlight.training.quiet import quiet_training
+
+    made = []
+
+    class Plan(BoltzmannTrainingPlan):
+        def __init__(self, *arguments: Any, **given: Any) -> None:
+            super().__init__(*arguments, **given)
+            made.append(self)
+
+    monkeypatch.setattr(QBMVAE, "_training_plan_cls", Plan)
+    with quiet_training(printed=True):
+        model.train(9, accelerator="cpu", enable_progress_bar=False, **settings)
+    assert (made[0].n_epochs_kl_warmup, made[0].n_steps_kl_warmup, made[0].lr) == expected
+
+
+def test_a_plan_config_of_scvi_tools_says_what_is_not_its_default(model: QBMVAE) -> None:
+    from spinlight.cells.signatures import stated
+
+    config = pytest.importorskip("scvi.train").TrainingPlanConfig(lr=5e-3, weight_decay=0.0)
+    assert stated(config) == {"lr": 5e-3, "weight_decay": 0.0}
+
+
+def test_training_goes_on_from_a_checkpoint_of_lightning(make_cells: Callable[..., AnnData], tmp_path: Path) -> None:
+    from spinlight.training.quiet import quiet_training
+
+    first, second = fitted(make_cells()), fitted(make_cells(), 1)
+    first.trainer.save_checkpoint(tmp_path / "kept.ckpt")
+    with quiet_training(printed=True):
+        second.train(5, accelerator="cpu", enable_progress_bar=False, ckpt_path=str(tmp_path / "kept.ckpt"))
+    assert second.trainer.current_epoch == 5
+    assert second.trainer.global_step == 5  # one step an epoch: three more than the checkpoint's
+    states = second.trainer.optimizers[0].state.values()
+    assert {int(state["step"]) for state in states} == {5}
 
 
 def test_weights_that_need_a_density_are_refused_at_once(model: QBMVAE) -> None:
@@ -315,6 +375,30 @@ def test_a_batch_that_the_model_does_not_know_is_refused_outside_of_mapping(
     query.obs["batch"] = "third"
     with pytest.raises(InvalidDataError, match=r"does not know the batches third; QBMVAE\.load_query_data"):
         model.get_latent_representation(query)
+
+
+def test_labels_groups_and_types_that_the_model_does_not_know_are_named(
+    make_cells: Callable[..., AnnData], model: QBMVAE
+) -> None:
+    query = make_cells(30, seed=1)
+    query.obs["kind"] = "kind 7"
+    with pytest.raises(InvalidDataError, match="does not know the labels kind 7"):
+        model.get_cell_energy(query)
+    cells = make_cells(60)
+    cells.obs["batch"], cells.obs["donor"] = np.arange(60) % 2, np.where(np.arange(60) % 3, "a", "b")
+    numbered = fitted(cells, setup={"categorical_covariate_keys": ["donor"]})
+    other = cells.copy()
+    other.obs["donor"] = "c"
+    with pytest.raises(InvalidDataError, match="does not know the groups of 'donor' c"):
+        numbered.get_latent_representation(other)
+    text = cells.copy()
+    text.obs["batch"] = text.obs["batch"].astype(str)
+    with pytest.raises(
+        InvalidDataError, match="the batches in 'batch' are of type str, and the model knows them as int"
+    ):
+        numbered.get_latent_representation(text)
+    with pytest.raises(InvalidDataError, match="must be an AnnData, got ndarray"):
+        numbered.get_latent_representation(cells.X)
 
 
 def test_a_model_trains_a_copy_of_the_prior_it_is_given(cells: AnnData) -> None:

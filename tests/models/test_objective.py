@@ -73,6 +73,16 @@ def test_the_mean_energy_is_the_mean_of_the_energies_of_rows(
     torch.testing.assert_close(found, expected)
 
 
+@every_machine
+@pytest.mark.parametrize("shape", [(1,), (3, 1), (4,), (2, 3)], ids=str)
+def test_weights_of_another_shape_than_the_rows_are_refused(
+    machine: AbstractBoltzmannMachine, shape: tuple[int, ...]
+) -> None:
+    units = machine.num_visible if isinstance(machine, RestrictedBoltzmannMachine) else machine.num_nodes
+    with pytest.raises(InvalidStateError, match=r"weights must have the shape of the rows, \(3,\)"):
+        machine.mean_energy(torch.zeros(3, units), torch.ones(shape))
+
+
 def test_counts_weigh_like_repeated_rows() -> None:
     machine = random_machine(BoltzmannMachine(4), seed=1)
     table = all_states_weighted(machine.to_ising())

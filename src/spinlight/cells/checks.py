@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -74,6 +74,8 @@ def _require_there(cells: AnnData, use: str, key: str) -> None:
 
 def _require_column(cells: AnnData, use: str, key: str) -> None:
     _require_there(cells, use, key)
+    if cells.obs[key].ndim != 1:
+        raise InvalidDataError(f"the {use} {key!r} is the name of several columns of obs; rename all but one")
     missing = int(cells.obs[key].isna().sum())
     if missing:
         raise InvalidDataError(
@@ -109,6 +111,8 @@ def require_groups(cells: AnnData, use: str, key: str, *, like: object = None) -
         InvalidDataError: such a column.
     """
     column = cells.obs[key]
+    if column.dtype.kind == "O" and not all(isinstance(value, Hashable) for value in column):
+        raise InvalidDataError(f"the {use} {key!r} holds values that are no names; name a column of groups")
     if column.dtype.kind == "f":
         raise InvalidDataError(
             f"the {use} {key!r} holds fractional numbers, of type {column.dtype}; name a column of groups"
@@ -155,11 +159,14 @@ def require_covariates(
     Raises:
         UnknownNameError: there is no such column.
         InvalidDataError: missing, infinite or non-numeric values, or a size factor that is not above zero.
-        InvalidSettingError: a name in place of a list of names.
+        InvalidSettingError: a name in place of a list of names, or one twice.
     """
     for use, keys in (("categorical", groups), ("continuous", numbers)):
         if isinstance(keys, str):
             raise InvalidSettingError(f"{use} covariates must be a list of columns, got {keys!r}; write [{keys!r}]")
+    for use, keys in (("categorical", groups or ()), ("continuous", numbers or ())):
+        if len(set(keys)) < len(keys):
+            raise InvalidSettingError(f"{use} covariates name a column twice: {', '.join(keys)}")
     for key in groups or ():
         _require_column(cells, "categorical covariate", key)
     for use, keys in (("size factor", [size_factor] if size_factor else []), ("continuous covariate", numbers or ())):

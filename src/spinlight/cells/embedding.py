@@ -21,6 +21,7 @@ from scipy import sparse
 
 from spinlight._checks import require_extra
 from spinlight._errors import FileFormatError, InvalidDataError, InvalidSettingError
+from spinlight._files import alone_in
 from spinlight._plain import plain
 from spinlight._results import Results
 from spinlight._threads import torch_threads
@@ -137,7 +138,10 @@ def embed_cells(
     seen, notes = _as_seen(known, cells, settings)
     if not overwrite:
         require_own_place(out, cells, settings.layer)
-    with Results(out, files=(CELLS, PICTURE, METRICS, f"{MODEL}/model.pt"), folders=(MODEL,)) as results:
+    files = (CELLS, PICTURE, METRICS, f"{MODEL}/model.pt")
+    with Results(out, files=files, folders=(MODEL,)) as results, alone_in(results.folder, "fit or embedding"):
+        if not overwrite:
+            require_own_place(out, cells, settings.layer)  # one that ended in between
         results.try_out(CELLS, partial(write_annotations, cells))
         try:
             with torch_threads(settings.threads), nullcontext() if progress is None else progress:

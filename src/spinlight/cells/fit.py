@@ -18,6 +18,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from spinlight._errors import InvalidDataError, InvalidSettingError
+from spinlight._files import alone_in
 from spinlight._plain import plain
 from spinlight._results import Results
 from spinlight._signals import interrupts_wait
@@ -93,15 +94,17 @@ def fit_cells(
 
     Raises:
         InvalidDataError, UnknownNameError, InvalidSettingError: before anything is computed or written; data that are no
-            counts, annotations that no .h5ad can hold, a key that is no column, a folder that cannot be written to, or that holds a fit
-            of other cells.
+            counts, annotations that no .h5ad can hold, a key that is no column, a folder that cannot be written to, that holds a fit
+            of other cells, or in which another fit is running.
     """
     settings = _checked(cells, settings)
     if not overwrite:
         require_own_place(Path(out), cells, settings.layer)
     model: QBMVAE | None = None
     files = (CELLS, PICTURE, REPORT, METRICS, f"{MODEL}/model.pt", f"{INTERRUPTED}/model.pt")
-    with Results(out, files=files, folders=(MODEL, INTERRUPTED)) as results:
+    with Results(out, files=files, folders=(MODEL, INTERRUPTED)) as results, alone_in(results.folder, "fit"):
+        if not overwrite:
+            require_own_place(results.folder, cells, settings.layer)  # one that ended in between
         results.try_out(CELLS, partial(write_annotations, cells))
         try:
             with torch_threads(settings.threads), nullcontext() if progress is None else progress:

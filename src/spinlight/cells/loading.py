@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from scvi.model.base import BaseModelClass
 from torch import Tensor
 
-from spinlight._errors import InvalidDataError
+from spinlight._checks import positive_integer
+from spinlight._errors import InvalidDataError, InvalidSettingError
 
 _AT_ONCE = 128
 
@@ -31,10 +32,11 @@ def mini_batches(
 
     Raises:
         InvalidDataError: no cell.
+        InvalidSettingError: indices that are no cells of these, or no cell at a time.
     """
-    if indices is not None and not len(indices):
-        raise InvalidDataError("indices name no cell")
-    chosen = None if indices is None else np.arange(cells.n_obs)[np.asarray(indices)]
+    chosen = None if indices is None else _chosen(cells, indices)
+    if batch_size is not None:
+        positive_integer("batch_size", batch_size)
     if chosen is None or (np.diff(chosen) > 0).all():
         yield from model._make_data_loader(adata=cells, indices=chosen, batch_size=batch_size, shuffle=False)
         return
@@ -43,3 +45,20 @@ def mini_batches(
         once, places = np.unique(chosen[first : first + size], return_inverse=True)
         (tensors,) = model._make_data_loader(adata=cells, indices=once, batch_size=len(once), shuffle=False)
         yield {name: values[places] for name, values in tensors.items()}
+
+
+def _chosen(cells: AnnData, indices: Sequence[int] | NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return the numbers of chosen cells."""
+    wanted = np.asarray(indices)
+    if wanted.ndim == 1 and not len(wanted):
+        raise InvalidDataError("indices name no cell")
+    try:
+        found: NDArray[np.intp] = np.arange(cells.n_obs)[wanted]
+        if wanted.ndim == 1:
+            return found
+    except IndexError:
+        pass
+    raise InvalidSettingError(
+        f"indices must be a list of integers below {cells.n_obs}, the number of cells, or a mask of as many; got an array of "
+        f"{wanted.dtype} of shape {wanted.shape}"
+    )

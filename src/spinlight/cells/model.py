@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any, Literal, cast, get_args
 
@@ -39,8 +37,9 @@ from spinlight.cells.checks import (
 )
 from spinlight.cells.getters import BitsMixin
 from spinlight.cells.module import QBMVAEModule
+from spinlight.cells.others import require_genes, require_registered, same_genes
 from spinlight.cells.plan import BoltzmannTrainingPlan
-from spinlight.cells.signatures import require_known, signature_of
+from spinlight.cells.signatures import require_known, signature_of, stated
 from spinlight.latent import BoltzmannPrior, SpikeAndExponential
 from spinlight.latent.base import Prior
 from spinlight.latent.relaxations.base import Relaxation
@@ -299,7 +298,7 @@ class QBMVAE(
             max_epochs: passes over the data; by default 200 from 5,000 to 20,000 cells, up to 400 for fewer, down to 20 for more.
             accelerator: "cpu", "gpu" or what else Lightning knows.
             settings: those of `scvi.model.base.UnsupervisedTrainingMixin.train` (`batch_size`, `devices`, `early_stopping`,
-                `plan_kwargs`, ...). `plan_kwargs` also takes `prior_lr` and `estimate_every`.
+                `plan_kwargs`, `ckpt_path`, ...). `plan_kwargs` also takes `prior_lr` and `estimate_every`.
 
         Raises:
             InvalidSettingError: a number of epochs below one, or of cells in a mini-batch below two; or an argument that nobody takes.
@@ -311,13 +310,15 @@ class QBMVAE(
             if max_epochs is None
             else positive_integer("max_epochs", max_epochs)
         )
-        plan = {"n_epochs_kl_warmup": defaults.warmup_for(epochs), "check_values": self.adata is None}
-        plan |= settings.pop("plan_kwargs", None) or {}
+        plan = stated(settings.pop("plan_config", None)) | stated(settings.pop("plan_kwargs", None))
         training = UnsupervisedTrainingMixin.train, Trainer.__init__, LightningTrainer.__init__
-        require_known("train", settings, *training)
         require_known(
-            "plan_kwargs of train", plan, BoltzmannTrainingPlan.__init__, TrainingPlan.__init__, QBMVAEModule.loss
-        )
+            "train", settings.keys() - {"ckpt_path"}, *training
+        )  # which scvi-tools takes from what it hands on
+        require_known("plan_kwargs of train", plan, BoltzmannTrainingPlan.__init__, TrainingPlan.__init__)
+        plan = {"check_values": self.adata is None} | plan
+        if "n_steps_kl_warmup" not in plan:  # scvi-tools would not look at it beside a number of epochs
+            plan = {"n_epochs_kl_warmup": defaults.warmup_for(epochs)} | plan
         if settings.get("batch_size") is not None:
             integer("batch_size", settings["batch_size"], least=2, most=2**31)  # one cell has no batch statistics
         if self.summary_stats.n_cells < _FEWEST_TRAINED:
@@ -353,7 +354,7 @@ class QBMVAE(
         Raises:
             InvalidDataError: cells with other genes, or in another order.
         """
-        with _same_genes():
+        with same_genes():
             return cast("QBMVAE", super().load(*arguments, **settings))
 
     @classmethod
@@ -368,7 +369,7 @@ class QBMVAE(
         Raises:
             InvalidDataError: cells with other genes, or in another order; `QBMVAE.prepare_query_anndata` puts them into the reference's.
         """
-        with _same_genes():
+        with same_genes():
             return cast("QBMVAE", super().load_query_data(*arguments, **settings))
 
     def _training_mode(self) -> None:
@@ -385,50 +386,10 @@ class QBMVAE(
         """Refuse cells that are not of the model's kind before scvi-tools' own checks: other genes or order, values that are no counts."""
         if adata is not None:
             require_anndata(adata)
-        if adata is not None and self.adata is not None and not adata.var_names.equals(self.adata.var_names):
-            raise InvalidDataError(
-                "these cells have other genes than the model was made for, or in another order; "
-                "take cells[:, model.adata.var_names]"
-            )
-        if adata is not None and adata is not self.adata and _get_adata_minify_type(adata) is None:
-            known = self.registry_["setup_args"]
-            require_columns(adata, batch_key=known["batch_key"], labels_key=known["labels_key"])
-            require_covariates(
-                adata,
-                size_factor=known["size_factor_key"],
-                groups=known["categorical_covariate_keys"],
-                numbers=known["continuous_covariate_keys"],
-            )
-            self._require_known_batches(adata, known["batch_key"])
-            (require_values if self.module.gene_likelihood == "normal" else require_counts)(adata, known["layer"])
+            require_genes(adata, self.adata)
+            if adata is not self.adata and _get_adata_minify_type(adata) is None:
+                require_registered(adata, self.registry_, counts=self.module.gene_likelihood != "normal")
         return super()._validate_anndata(adata, copy_if_view)
-
-    def _require_known_batches(self, cells: AnnData, key: str | None) -> None:
-        state = self.registry_["field_registries"][REGISTRY_KEYS.BATCH_KEY]["state_registry"]
-        known = {str(name) for name in state["categorical_mapping"]}
-        if key is not None and (unknown := sorted({str(name) for name in cells.obs[key]} - known)):
-            raise InvalidDataError(
-                f"the model does not know the batches {', '.join(unknown)}; QBMVAE.load_query_data(cells, model) maps cells of new batches"
-            )
-
-
-@contextmanager
-def _same_genes() -> Iterator[None]:
-    """Refuse cells of other genes, or in another order, which scvi-tools only warns of and then takes for the model's."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("error", message=_OTHER_GENES)
-        try:
-            yield
-        except UserWarning as warning:
-            if not str(warning).startswith(_OTHER_GENES):
-                raise
-            raise InvalidDataError(
-                "these cells have other genes than the model was made for, or in another order; take "
-                "cells[:, model.adata.var_names], or QBMVAE.prepare_query_anndata(cells, model) where some are missing"
-            ) from None
-
-
-_OTHER_GENES = "`var_names` for the loaded `model` does not match"
 
 
 def _prior(prior: Prior | None, bits: int | None) -> Prior:

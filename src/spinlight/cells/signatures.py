@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar
 
 from spinlight._errors import InvalidSettingError
@@ -50,3 +51,19 @@ def require_known(what: str, given: Iterable[str], *functions: Callable[..., Any
             raise InvalidSettingError(
                 f"{what} has no argument {name!r}" + (f"; did you mean {close[0]}?" if close else "")
             )
+
+
+def stated(settings: Any) -> dict[str, Any]:
+    """Return what a mapping says, or where a dataclass of scvi-tools differs from its defaults.
+
+    Raises:
+        InvalidSettingError: neither.
+    """
+    if settings is None:
+        return {}
+    if is_dataclass(settings) and not isinstance(settings, type):
+        found = {each.name: getattr(settings, each.name) for each in fields(settings)}
+        return {name: value for name, value in found.items() if value != getattr(type(settings)(), name)}
+    if not isinstance(settings, Mapping):
+        raise InvalidSettingError(f"settings of the training plan must be a dictionary, got {settings!r}")
+    return dict(settings)

@@ -118,7 +118,7 @@ class BoltzmannPrior(Prior):
         kept, problem = self._present, self._problem()
         kept, ratio = replace(kept, steps=kept.steps + 1), self._ratio(kept, problem)
         if ratio.effective < _EFFECTIVE_SHARE:
-            kept = kept.moved(problem, kept.followed(ratio), self.witness_sweeps)
+            kept = self._moved(kept, problem, ratio, kept.followed(ratio))
         self._kept, self._negative = kept, self._drawn()
 
     def estimate(self, estimator: PartitionEstimator | None = None) -> LogPartition:
@@ -131,13 +131,18 @@ class BoltzmannPrior(Prior):
         """
         kept, problem = self._present, self._problem()
         known, ratio = self._estimated(self.estimator if estimator is None else estimator), self._ratio(kept, problem)
-        if ratio == UNCHANGED:
-            self._kept = replace(kept, known=known)
-        elif math.isnan(ratio.error):
-            self._kept = self._from_here(problem, known, derive_seed(derive_seed(self._seed, 1), self._estimates))
-        else:
-            self._kept = kept.moved(problem, known, self.witness_sweeps)
+        self._kept = replace(kept, known=known) if ratio == UNCHANGED else self._moved(kept, problem, ratio, known)
         return known
+
+    def _moved(self, kept: _Kept, problem: Ising, ratio: PartitionRatio, known: LogPartition) -> _Kept:
+        """Return witnesses of another problem, whose log Z is known; new ones where too few of those that there are count there."""
+        if math.isnan(ratio.error):
+            return self._from_here(
+                problem, known, derive_seed(derive_seed(kept.witnesses.seed, kept.witnesses.sweeps), 1)
+            )
+        witnesses = kept.witnesses.carried(problem)
+        # As long as they would have walked, step by step.
+        return _Kept(witnesses.walked(problem, max(1, kept.steps) * self.witness_sweeps), known)
 
     def _ratio(self, kept: _Kept, problem: Ising) -> PartitionRatio:
         """Return how log Z of `problem` differs from what is known, computed once for the same witnesses and problem."""
@@ -293,11 +298,6 @@ class _Kept:
             upper=math.inf,
             method=self.known.method.removesuffix(_FOLLOWED) + _FOLLOWED,
         )
-
-    def moved(self, problem: Ising, known: LogPartition, sweeps: int) -> _Kept:
-        """Return witnesses of another problem, whose log Z is known; they walk as long as they would have, step by step."""
-        witnesses = self.witnesses.carried(problem).walked(problem, max(1, self.steps) * sweeps)
-        return _Kept(witnesses, known)
 
     def state(self) -> dict[str, Any]:
         """Return plain values and tensors, which `torch.load(weights_only=True)` reads."""

@@ -146,7 +146,7 @@ class AbstractBoltzmannMachine(nn.Module, ABC):
             weights: of the rows, shape `bits.shape[:-1]`; they sum to one over the last axis. None: the rows count alike.
 
         Raises:
-            InvalidStateError: as `objective`.
+            InvalidStateError: as `objective`, or weights of another shape.
         """
         return weighted_mean(self._row_energy(bits), weights)
 
@@ -264,6 +264,7 @@ def mean_over(rows: Tensor | Draws, energies: Tensor) -> Tensor:
 def weighted_mean(energies: Tensor, weights: Tensor | None) -> Tensor:
     """Return the mean of energies whose weights sum to one over the last axis, or which count alike."""
     _require_rows(energies.numel())
+    _require_weights(weights, energies.shape)
     return energies.mean() if weights is None else (weights.to(energies) * energies).sum(-1).mean()
 
 
@@ -271,9 +272,15 @@ def row_shares(rows: Tensor, weights: Tensor | None) -> Tensor:
     """Return what each row counts for in `weighted_mean`, flat, in the rows' dtype and on their device; they sum to one."""
     count = rows.shape[:-1].numel()
     _require_rows(count)
+    _require_weights(weights, rows.shape[:-1])
     if weights is None:
         return rows.new_full((count,), 1 / count)
-    return (weights.to(rows) / (count // weights.shape[-1])).expand(rows.shape[:-1]).reshape(-1)
+    return (weights.to(rows) / (count // weights.shape[-1])).reshape(-1)
+
+
+def _require_weights(weights: Tensor | None, shape: torch.Size) -> None:
+    if weights is not None and weights.shape != shape:
+        raise InvalidStateError(f"weights must have the shape of the rows, {tuple(shape)}, got {tuple(weights.shape)}")
 
 
 def _require_rows(count: int) -> None:

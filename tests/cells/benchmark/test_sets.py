@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -99,6 +99,12 @@ def test_data_that_are_no_counts_are_refused_with_the_name_of_the_set(cells: Ann
         prepared(cells)
 
 
+@pytest.mark.parametrize("name", ["", ".", "..", "../up", "/tmp/there", "a\\b", 3], ids=str)
+def test_names_that_are_none_of_a_folder_are_refused(cells: AnnData, name: Any) -> None:
+    with pytest.raises(InvalidSettingError, match="cannot be the name of a folder"):
+        prepare_sets({name: cells}, BenchmarkSettings())
+
+
 def test_no_set_is_refused() -> None:
     with pytest.raises(InvalidSettingError, match="at least one set"):
         prepare_sets({}, BenchmarkSettings())
@@ -120,4 +126,5 @@ def test_names_without_an_order_are_refused_and_without_two_places_are_none(cell
         prepared(cells, order_key="kind")
     data = prepared(cells, order_key="kind", order=(("kind 1",), ("elsewhere",)))
     assert data.order is None
-    assert data.notes == ("fewer than two places of the order in column 'kind', and no scores that need one",)
+    assert data.notes[0] == "no cell is elsewhere in column 'kind', as the order says"
+    assert data.notes[1:] == ("fewer than two places of the order in column 'kind', and no scores that need one",)

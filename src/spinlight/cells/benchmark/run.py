@@ -6,8 +6,8 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from anndata import AnnData
 
 from spinlight._errors import InvalidSettingError
-from spinlight._files import atomic_file, require_writable
+from spinlight._files import alone_in, atomic_file, require_writable
 from spinlight._plain import plain
 from spinlight._threads import torch_threads
 from spinlight.cells.benchmark.grid import Trial, plan_trials
@@ -30,11 +30,6 @@ from spinlight.cells.benchmark.store import FOLDER, Store
 from spinlight.cells.benchmark.summary import Contender, contenders_of, set_summary
 from spinlight.cells.benchmark.trials import references, run_trial
 from spinlight.training.interrupts import InterruptedFitError
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -87,19 +82,19 @@ def benchmark_cells(
     sets = prepare_sets(sources, settings)
     trials = plan_trials(sets, models_named(settings.models), settings)
     folder, store = _prepared_folder(out), Store(out)
-    pending = [trial for trial in trials if store.scored(trial) is None]
-    shown = Shown(progress, len(trials), done=len(trials) - len(pending))
-    try:
-        with (
-            _alone(store.folder),
-            Interrupts(shown.stopping) as interrupts,
-            torch_threads(settings.threads),
-            (pending and progress) or nullcontext(),
-        ):
-            _run(pending, store, shown, interrupts)
-    except KeyboardInterrupt as error:
-        raise InterruptedFitError([store.folder] if store.folder.is_dir() else []) from error
-    return _written(folder, store, sets, trials, settings)
+    with alone_in(folder, "benchmark"):
+        pending = [trial for trial in trials if store.scored(trial) is None]
+        shown = Shown(progress, len(trials), done=len(trials) - len(pending))
+        try:
+            with (
+                Interrupts(shown.stopping) as interrupts,
+                torch_threads(settings.threads),
+                (pending and progress) or nullcontext(),
+            ):
+                _run(pending, store, shown, interrupts)
+        except KeyboardInterrupt as error:
+            raise InterruptedFitError([store.folder] if store.folder.is_dir() else []) from error
+        return _written(folder, store, sets, trials, settings)
 
 
 _LOST = {
@@ -108,28 +103,6 @@ _LOST = {
     "message": "its files are no longer those that were written; another program changed them",
     "traceback": "",
 }
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Refuse a second benchmark in one folder, which would overwrite the files of the first; a killed one bars nobody."""
-    if fcntl is None:
-        yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        raise InvalidSettingError(
-            f"another benchmark is running in {folder.parent}; wait for its end, or choose another folder"
-        ) from error
-    except OSError:
-        pass  # a file system without locks
-    try:
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _run(pending: Sequence[Trial], store: Store, shown: Shown, interrupts: Interrupts) -> None:

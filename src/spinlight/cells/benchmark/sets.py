@@ -60,12 +60,17 @@ def prepare_sets(sources: Mapping[str, AnnData], settings: BenchmarkSettings) ->
         settings: the keys.
 
     Raises:
-        InvalidSettingError: no set, or an order that its column does not have.
+        InvalidSettingError: no set, a name that is none of a folder, or an order that its column does not have.
         InvalidDataError: cells that no model of counts can be fitted to, or missing values in a column.
         UnknownNameError: a key that no set has, or there is no such layer.
     """
     if not sources:
         raise InvalidSettingError("name at least one set of cells")
+    for name in sources:
+        if not isinstance(name, str) or not name or name in (".", "..") or {"/", "\\", "\0"} & set(name):
+            raise InvalidSettingError(
+                f"a set is called {name!r}, which cannot be the name of a folder; call it otherwise"
+            )
     for use, key in (
         ("batch key", settings.batch_key),
         ("labels key", settings.labels_key),
@@ -100,6 +105,10 @@ def _prepared(name: str, source: AnnData, settings: BenchmarkSettings) -> CellSe
     grouped = ((present["batch"], batches), (present["labels"], labels))
     notes = [f"no column {key!r}, and no scores that need it" for key in missing]
     notes += [alike_note(key) for key, groups in grouped if key is not None and groups is None]
+    if present["order"] is not None and settings.order:
+        there = set(texts(source.obs[present["order"]]).tolist())
+        if absent := [place for group in settings.order for place in group if place not in there]:
+            notes.append(f"no cell is {', '.join(absent)} in column {present['order']!r}, as the order says")
     if present["order"] is not None and order is None:
         notes.append(f"fewer than two places of the order in column {present['order']!r}, and no scores that need one")
     return CellSet(
