@@ -201,13 +201,16 @@ def test_arguments_that_nobody_takes_are_refused_at_once(cells: AnnData) -> None
     ids=["nothing", "config", "both", "steps"],
 )
 def test_settings_of_the_plan_are_those_that_were_given(
-    model: QBMVAE, settings: dict[str, Any], expected: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
+    make_cells: Callable[..., AnnData],
+    settings: dict[str, Any],
+    expected: tuple[Any, ...],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from spinlight.cells import QBMVAE
     from spinlight.cells.plan import BoltzmannTrainingPlan
     from spinlight.training.quiet import quiet_training
 
-    made = []
+    made, model = [], fitted(make_cells())
 
     class Plan(BoltzmannTrainingPlan):
         def __init__(self, *arguments: Any, **given: Any) -> None:
@@ -220,7 +223,7 @@ def test_settings_of_the_plan_are_those_that_were_given(
     assert (made[0].n_epochs_kl_warmup, made[0].n_steps_kl_warmup, made[0].lr) == expected
 
 
-def test_a_plan_config_of_scvi_tools_says_what_is_not_its_default(model: QBMVAE) -> None:
+def test_a_plan_config_of_scvi_tools_says_what_is_not_its_default() -> None:
     from spinlight.cells.signatures import stated
 
     config = pytest.importorskip("scvi.train").TrainingPlanConfig(lr=5e-3, weight_decay=0.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -227,3 +228,15 @@ def test_new_cells_are_embedded_into_a_fit(file: Path, tmp_path: Path, capsys: p
     assert "folder of the fit itself" in capsys.readouterr().err
     assert main([*embed, "--out", str(tmp_path / "other"), "--epochs", "0"]) == 2
     assert "epochs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["fit", "benchmark"])
+def test_the_help_says_for_how_long_models_are_trained(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    from spinlight.cells import defaults
+
+    assert main(["cells", command, "--help"]) == 0
+    shown = " ".join(re.sub("[^ -~]", " ", capsys.readouterr().out).split())
+    assert (
+        f"{defaults.EPOCHS} from {defaults.FEW_CELLS:,} to {defaults.MANY_CELLS:,} cells, up to {defaults.MOST_EPOCHS} for fewer, "
+        f"down to {defaults.FEWEST_EPOCHS} for more" in shown
+    )

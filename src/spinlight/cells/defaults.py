@@ -37,10 +37,6 @@ def epochs_for(cells: int) -> int:
     return max(FEWEST_EPOCHS, min(MOST_EPOCHS, round(EPOCHS * share)))
 
 
-EPOCHS_WORDS = f"{EPOCHS} from {FEW_CELLS:,} to {MANY_CELLS:,} cells, up to {MOST_EPOCHS} for fewer cells, down to {FEWEST_EPOCHS} for more"
-"""What `epochs_for` does, for the help of a command."""
-
-
 def warmup_for(epochs: int, share: float = WARMUP) -> int:
     """Return over how many of the epochs the weight of KL rises to one."""
     return max(1, round(share * epochs))
