@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import spinlight
-from spinlight.cli import cells, fit, samplers, solve
+from spinlight.cli import cells, fit, sample, samplers, solve
 
 app = typer.Typer(
     help="Energy-based models in PyTorch, sampled by Ising machines.",
@@ -19,6 +19,9 @@ app = typer.Typer(
 app.add_typer(cells.app, name="cells")
 app.command(epilog="Example: spinlight fit digits --hidden 64 --epochs 50 --out runs/digits")(fit.fit)
 app.command(epilog="Example: spinlight samplers --json")(samplers.samplers)
+app.command(epilog="Example: spinlight sample problem.json --sampler ParallelTempering --count 1000 --out draws.npz")(
+    sample.sample
+)
 app.command(epilog="Example: spinlight solve G14.txt.gz --time-limit 60 --target 3064 --out G14.json")(solve.solve)
 
 

@@ -49,9 +49,9 @@ def solve(
     """
     with outcome():
         chosen = _chosen(sampler, setting or [])
-        stated = _read(file)
+        stated = read_problem(file)
         if out is not None:
-            _require_writable(out, file)
+            require_out(out, file, SUFFIXES)
         from spinlight.samplers import InterruptedSolveError
         from spinlight.samplers import solve as search
 
@@ -94,7 +94,13 @@ def _chosen(name: str | None, pairs: Sequence[str]) -> Sampler | Strategy:
     return restarts
 
 
-def _read(file: Path) -> ProblemFile:
+def read_problem(file: Path) -> ProblemFile:
+    """Return what a file states.
+
+    Raises:
+        InvalidSettingError: it cannot be read.
+        FileFormatError: of no known format.
+    """
     from spinlight.ising.files import read_problem_file
 
     try:
@@ -103,14 +109,18 @@ def _read(file: Path) -> ProblemFile:
         raise InvalidSettingError(f"{file} cannot be read: {error.strerror}") from error
 
 
-def _require_writable(out: Path, problem: Path) -> None:
-    """Refuse a file that could not be written in the end, or that is the problem itself."""
+def require_out(out: Path, problem: Path, suffixes: Sequence[str]) -> None:
+    """Refuse a file that could not be written in the end, of another kind, or that is the problem itself.
+
+    Raises:
+        InvalidSettingError: such a file.
+    """
     if out.resolve() == problem.resolve():
         raise InvalidSettingError(f"--out {out} would replace the problem; name another file")
     from spinlight._files import require_writable
 
-    if out.suffix not in SUFFIXES:
-        raise InvalidSettingError(f"--out must end in {', '.join(SUFFIXES)}, got {out}")
+    if out.suffix not in suffixes:
+        raise InvalidSettingError(f"--out must end in {', '.join(suffixes)}, got {out}")
     try:
         require_writable(out)
     except OSError as error:
