@@ -72,6 +72,7 @@ class Claim:
         slack: statistical allowance beside the bound, two standard errors of `value` or half its interval; zero for a speed.
         peers: named numbers of the same measurement, ours included.
         seconds: wall-clock time of the measurement.
+        seeds: how many repeats or seeds are in the value, where that is not what was asked for.
     """
 
     row: str
@@ -83,6 +84,7 @@ class Claim:
     seconds: float
     sense: Literal["least", "most"] = "least"
     slack: float = 0.0
+    seeds: int | None = None
 
     @property
     def holds(self) -> bool:
@@ -242,7 +244,7 @@ def _record(claim: Claim, settings: Settings) -> dict[str, object]:
     return {
         **asdict(claim),
         "holds": claim.holds,
-        "seeds": settings.seeds,
+        "seeds": claim.seeds or settings.seeds,
         "quick": settings.quick,
         "command": shlex.join(["python", *_relative(sys.argv)]),
         "machine": machine(),

@@ -101,7 +101,9 @@ def provenance(rows: Rows) -> str:
     claims = [row for row in rows if row["required"] is not None]
     places: dict[str, dict[str, None]] = {}
     for row in rows:
-        places.setdefault(f"{row['seeds']} repeats, on {row['machine']}", {})[f"`{row['command']}`"] = None
+        places.setdefault(f"{row['seeds']} repeat{'s' if row['seeds'] > 1 else ''}, on {row['machine']}", {})[
+            f"`{row['command']}`"
+        ] = None
     measured = "; ".join(f"{', '.join(commands)}: {place}" for place, commands in places.items())
     versions = "; ".join(
         dict.fromkeys(", ".join(f"{name} {version}" for name, version in row["versions"].items()) for row in rows)

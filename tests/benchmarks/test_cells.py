@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +20,7 @@ import cell_mapping
 import cell_tuning
 from harness import Settings
 from spinlight.cells.benchmark.grid import Trial
+from spinlight.cells.benchmark.registry import MODELS
 from spinlight.cells.benchmark.summary import Contender
 
 FIRST, OTHER = cell_latents.Set("some", first=True), cell_latents.Set("some")
@@ -227,3 +229,25 @@ def test_an_epoch_takes_from_its_start_to_the_next_start(monkeypatch: pytest.Mon
                 callbacks[0].on_train_epoch_start()
 
     assert cell_epochs._rate(Model(), 2) == pytest.approx(2 / 5)
+
+
+ROWS = {
+    row["row"]: row["value"]
+    for row in json.loads((Path(cell_tuning.__file__).parent / "results" / "cells.json").read_text())
+}
+
+
+@pytest.mark.parametrize("name", cell_tuning._CANDIDATES)
+def test_the_hyperparameters_that_were_chosen_are_the_best_of_the_results(name: str) -> None:
+    finals = {
+        row: value for row, value in ROWS.items() if row.startswith(f"tuning/{name}~") and row.endswith("/3 seeds")
+    }
+    assert len(finals) == cell_tuning.FINALISTS
+    assert max(finals, key=finals.__getitem__) == f"tuning/{cell_tuning._as_tuned(name).name}/3 seeds"
+    assert len([row for row in ROWS if row.startswith(f"tuning/{name}~") and "/3 seeds" not in row]) == 8
+
+
+@pytest.mark.parametrize("name", ["pca", *cell_tuning._CANDIDATES])
+def test_the_sizes_that_were_chosen_are_the_best_of_the_results(name: str) -> None:
+    totals = {size: ROWS[f"sizes/{name}/{size}"] for size in cell_tuning.SIZES}
+    assert max(totals, key=totals.__getitem__) == MODELS[name].size

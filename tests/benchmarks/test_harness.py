@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -63,6 +64,9 @@ def test_the_json_file_holds_every_row_with_its_origin(tmp_path) -> None:
     (row,) = json.loads(path.read_text())
     assert (row["row"], row["value"], row["holds"], row["seeds"], row["quick"]) == ("case/peer", 9.0, True, 3, True)
     assert {"unit", "interval", "required", "peers", "seconds", "command", "machine", "versions"} <= row.keys()
+    once = harness.Case("case", lambda _: [replace(case(9.0, 8.0).measure(None)[0], seeds=1)])
+    harness.main([once], "", ["--json", str(path), "--seeds", "3"])
+    assert json.loads(path.read_text())[0]["seeds"] == 1
 
 
 def named(name: str, *values: float) -> harness.Case:
