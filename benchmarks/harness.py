@@ -38,6 +38,11 @@ VERSIONED = (
     "cim-optimizer",
     "simulated-bifurcation",
     "jax",
+    "scvi-tools",
+    "scanpy",
+    "anndata",
+    "scib-metrics",
+    "scarches",
 )
 
 
