@@ -27,6 +27,7 @@ from spinlight._results import Results
 from spinlight._threads import torch_threads
 from spinlight.cells.checks import counts_of, require_anndata, require_columns, require_counts, require_groups
 from spinlight.cells.data import load_cells, write_annotations
+from spinlight.cells.digests import texts
 from spinlight.cells.figures import embedded_picture
 from spinlight.cells.fit import CELLS, METRICS, MODEL, PICTURE, about, require_own_place
 from spinlight.cells.model import QBMVAE
@@ -94,7 +95,7 @@ class _Fit:
 
     @property
     def labels(self) -> NDArray[np.str_] | None:
-        return None if self.labels_key is None else _texts(self.cells.obs[self.labels_key])
+        return None if self.labels_key is None else texts(self.cells.obs[self.labels_key])
 
 
 def embed_cells(
@@ -243,8 +244,8 @@ def _run(
 
 def _counted(new: Any, old: Any) -> dict[str, dict[str, int]]:
     """Return how many new cells there are of batches that the fit knows, and of others."""
-    there = set(_texts(old).tolist())
-    found = Counter(_texts(new).tolist())
+    there = set(texts(old).tolist())
+    found = Counter(texts(new).tolist())
     parts = {"known": sorted(found.keys() & there), "new": sorted(found.keys() - there)}
     return {part: {name: found[name] for name in names} for part, names in parts.items()}
 
@@ -253,7 +254,7 @@ def _unknown(fit: _Fit, seen: AnnData) -> NDArray[np.bool_]:
     """Return which new cells are of a batch that the fit did not have."""
     if fit.batch_key is None:
         return np.zeros(seen.n_obs, dtype=bool)
-    return ~np.isin(_texts(seen.obs[fit.batch_key]), _texts(fit.cells.obs[fit.batch_key].unique()))
+    return ~np.isin(texts(seen.obs[fit.batch_key]), texts(fit.cells.obs[fit.batch_key].unique()))
 
 
 def _encoded(
@@ -298,7 +299,7 @@ def _labelled(fit: _Fit, cells: AnnData) -> dict[str, Any]:
 def _agreement(cells: AnnData, key: str | None, found: NDArray[Any], known: set[str]) -> dict[str, Any]:
     if key not in cells.obs:
         return {}
-    own = _texts(cells.obs[key])
+    own = texts(cells.obs[key])
     comparable = np.array([label in known for label in own])
     right = float((found[comparable] == own[comparable]).mean()) if comparable.any() else None
     return {"accuracy": right, "cells of labels that the fit does not know": int((~comparable).sum())}
@@ -314,12 +315,8 @@ def _drawn(fit: _Fit, cells: AnnData, settings: EmbedSettings, title: str) -> by
     scanpy.tl.umap(together, random_state=settings.seed)
     places = np.asarray(together.obsm["X_umap"], dtype=np.float32)
     cells.obsm["X_umap"] = places[len(shown) :]
-    groups = _texts(cells.obs[LABEL]) if LABEL in cells.obs else np.full(cells.n_obs, "new cells")
+    groups = texts(cells.obs[LABEL]) if LABEL in cells.obs else np.full(cells.n_obs, "new cells")
     there = fit.labels[shown] if fit.labels is not None else np.full(len(shown), "cells of the fit")
     return embedded_picture(
         title, (places[: len(shown)], there), (places[len(shown) :], groups), cells.obs[ENERGY].to_numpy()
     )
-
-
-def _texts(values: Any) -> NDArray[np.str_]:
-    return np.asarray([str(value) for value in values], dtype=np.str_)
